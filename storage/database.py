@@ -1,0 +1,128 @@
+"""One database: its engine, its two kinds of session and its migrations.
+
+`write()` opens its transaction with BEGIN IMMEDIATE on SQLite, so that a read-modify-write can never lose an update;
+`read()` never blocks a writer. Both close on exit; `write()` commits, or rolls back on an exception.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlmodel import Session
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """Sessions on one URL. Nothing is opened before the first session."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._writing = _open(url)
+        self._reading = self._writing.execution_options(write=False)
+
+    @classmethod
+    def in_directory(cls, data_dir: Path) -> "Database":
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{data_dir / 'prefloop.sqlite'}")
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        with Session(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version; a SQLite file with data is copied to `*.before-REVISION` first.
+
+        Foreign keys are off meanwhile (a batch migration rebuilds tables, and cascades would eat their children) and
+        checked afterwards. Raises RuntimeError when that check finds orphans.
+        """
+        script = ScriptDirectory.from_config(_alembic(self.url))
+        engine = _open(self.url, foreign_keys=False)
+        try:
+            with engine.connect() as connection:
+                current = MigrationContext.configure(connection).get_current_revision()
+            if current == script.get_current_head():
+                return
+            if current is not None:
+                _back_up(engine, current)
+            with engine.begin() as connection:
+                config = _alembic(self.url)
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                _check_foreign_keys(connection)
+        finally:
+            engine.dispose()
+
+    def close(self) -> None:
+        self._writing.dispose()
+
+
+def _open(url: str, *, foreign_keys: bool = True) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        pool_size=20,
+        max_overflow=20,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(dbapi: Any, _record: Any) -> None:
+        # the driver's own transaction handling does not open one for reads
+        dbapi.isolation_level = None
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
+            "synchronous=FULL",
+        ):
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _alembic(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def _back_up(engine: Engine, revision: str) -> None:
+    if engine.url.get_backend_name() != "sqlite" or not engine.url.database:
+        return
+    with engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = Path(engine.url.database)
+    shutil.copy2(path, path.with_name(f"{path.name}.before-{revision}"))
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        return
+    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if orphans:
+        raise RuntimeError(
+            f"The migration left {len(orphans)} rows without their parent (first: {tuple(orphans[0])}); "
+            "nothing was changed. Restore the copy beside the database and report this."
+        )
