@@ -1,0 +1,95 @@
+"""Shares and win rates with their confidence intervals.
+
+Free of torch, numpy and scipy, so that forms, API and command line share it at no cost. It leaves out where
+scores come from (preferences, judges, the preference model) and what a figure leads to (trainer/gate.py).
+The unit is the prompt: average several rows of one prompt before calling anything here.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+_SAME = 1e-12  # scores closer than this differ by rounding only
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided confidence interval of a share, both ends in 0..1."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """`right` of `n` decided pairs were ordered correctly; `interval` is Wilson's."""
+
+    right: int
+    n: int
+    interval: Interval
+
+    @property
+    def rate(self) -> float:
+        return self.right / self.n
+
+
+@dataclass(frozen=True)
+class WinRate:
+    """Mean per-prompt score `rate` over `n` prompts; the interval is Wilson's at `n_effective` trials."""
+
+    rate: float
+    interval: Interval
+    n: int
+    n_effective: float
+
+
+def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of `successes` out of `n` trials; both may be fractional.
+
+    Raises ValueError where n is not positive, successes lie outside 0..n, or confidence outside (0, 1).
+    Source: Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    """
+    if not n > 0:
+        raise ValueError(f"an interval needs at least one trial, got n = {n}: leave out what was not counted")
+    if not -_SAME * n <= successes <= n * (1 + _SAME):
+        raise ValueError(f"successes must lie between 0 and n = {n}, got {successes}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}: for 95 per cent give 0.95")
+    p = min(max(successes / n, 0.0), 1.0)
+    z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n) / (1 + z2 / n)
+    low = 0.0 if p == 0 else max(0.0, centre - half)  # exact where rounding would leave 1e-17
+    high = 1.0 if p == 1 else min(1.0, centre + half)
+    return Interval(low, high)
+
+
+def accuracy(correct: Sequence[bool], confidence: float = 0.95) -> Accuracy:
+    """How many decided pairs were ordered correctly, with Wilson's interval. ValueError where there are none."""
+    right = sum(bool(c) for c in correct)
+    return Accuracy(right=right, n=len(correct), interval=wilson(right, len(correct), confidence))
+
+
+def win_rate(scores: Sequence[float], confidence: float = 0.95) -> WinRate:
+    """Mean of per-prompt scores (1 win, 0 loss, .5 tie, or any share in 0..1) with its n_eff-Wilson interval.
+
+    Wilson at n_eff = n p(1-p) / s^2, where s^2 is the sample variance of the scores and p their mean; n_eff = n
+    where s = 0. Without ties this is Wilson with n - 1 trials. Plain Wilson with ties as half wins covers 99.5 to
+    100 per cent instead of 95; this covers 93.6 to 96.5 over 30-200 prompts and 0-85 per cent ties.
+    Source: the judging study (JUDGING.md, section 10); its simulation is repeated in the tests.
+
+    Raises ValueError where there are no scores or one lies outside 0..1.
+    """
+    n = len(scores)
+    if n == 0:
+        raise ValueError("a win rate needs at least one score, got none: leave out what was not compared")
+    for score in scores:
+        if not 0 <= score <= 1:  # also refuses NaN
+            raise ValueError(f"a score must lie in 0 (loss) to 1 (win), got {score}: leave invalid verdicts out")
+    rate = math.fsum(scores) / n
+    n_effective = float(n)
+    if max(scores) - min(scores) > _SAME:
+        variance = math.fsum((score - rate) ** 2 for score in scores) / (n - 1)
+        n_effective = n * rate * (1 - rate) / variance
+    return WinRate(rate, wilson(rate * n_effective, n_effective, confidence), n, n_effective)
