@@ -46,8 +46,6 @@ class Refused(PrefLoopError):
 class Unavailable(PrefLoopError):
     code = "unavailable"
 
-    def __init__(
-        self, message: str, *, hint: str = "", code: str | None = None, retry_after_s: int = 5
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None, retry_after_s: int = 5) -> None:
         super().__init__(message, hint=hint, code=code)
         self.retry_after_s = retry_after_s

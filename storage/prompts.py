@@ -34,9 +34,7 @@ def check_messages(messages: object) -> Messages:
     checked = []
     for number, message in enumerate(messages, 1):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise Invalid(
-                f"Message {number} has the role {_role(message)!r}.", hint=f"Use one of {', '.join(ROLES)}."
-            )
+            raise Invalid(f"Message {number} has the role {_role(message)!r}.", hint=f"Use one of {', '.join(ROLES)}.")
         content = message.get("content")
         if not isinstance(content, str):
             raise Invalid(f"Message {number} has no text content.", hint="Only text is understood.")
@@ -138,4 +136,5 @@ def offered_prompts(session: Session, *, splits: Iterable[Split]) -> list[Prompt
 
 def count_prompts(session: Session) -> dict[Split, int]:
     rows = session.exec(select(Prompt.split, func.count()).group_by(col(Prompt.split))).all()
-    return {split: 0 for split in Split} | dict(rows)
+    counts = {split: 0 for split in Split}
+    return counts | {Split(split): n for split, n in rows}

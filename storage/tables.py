@@ -110,9 +110,7 @@ class DeploymentReason(StrEnum):
 
 def choices(kind: type[StrEnum], **column: Any) -> Any:
     """An enum column that stores values, so that a new member needs no migration."""
-    return Column(
-        Enum(kind, native_enum=False, length=16, values_callable=lambda e: [m.value for m in e]), **column
-    )
+    return Column(Enum(kind, native_enum=False, length=16, values_callable=lambda e: [m.value for m in e]), **column)
 
 
 def moment(**column: Any) -> Any:
@@ -198,7 +196,9 @@ class Preference(SQLModel, table=True):
     left_length: int = Field(description="characters")
     right_length: int = Field(description="characters")
     source: dict[str, Any] | None = Field(
-        default=None, sa_column=Column(JSON), description="the imported line, so that export gives back its bytes"
+        default=None,
+        sa_column=Column(JSON),
+        description="the imported line, so that export gives back its bytes",
     )
     created_at: datetime = Field(default_factory=now, sa_column=moment(nullable=False))
     withdrawn_at: datetime | None = Field(default=None, sa_column=moment())
@@ -320,7 +320,9 @@ class GateDecisionRow(SQLModel, table=True):
     reasons: list[str] = Field(sa_column=Column(JSON, nullable=False))
     guards: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     figures: dict[str, Any] = Field(
-        default_factory=dict, sa_column=Column(JSON, nullable=False), description="accuracy, win rate, intervals"
+        default_factory=dict,
+        sa_column=Column(JSON, nullable=False),
+        description="accuracy, win rate, intervals",
     )
     created_at: datetime = Field(default_factory=now, sa_column=moment(nullable=False))
 
@@ -358,7 +360,9 @@ class Verdict(SQLModel, table=True):
     candidate_length: float = Field(description="characters, mean over samples")
     baseline_length: float = Field(description="characters, mean over samples")
     texts: dict[str, Any] = Field(
-        default_factory=dict, sa_column=Column(JSON, nullable=False), description="a sample of each side, to read"
+        default_factory=dict,
+        sa_column=Column(JSON, nullable=False),
+        description="a sample of each side, to read",
     )
 
 

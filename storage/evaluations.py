@@ -1,0 +1,134 @@
+"""Gate decisions, evaluations and their verdicts, and the rows behind the win-rate charts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from storage.errors import NotFound
+from storage.tables import (
+    Choice,
+    Comparison,
+    Evaluation,
+    GateDecisionRow,
+    Judge,
+    Preference,
+    Purpose,
+    Verdict,
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One prompt's outcome for a candidate: score in 0..1, lengths in characters."""
+
+    prompt_id: int
+    score: float
+    candidate_length: float
+    baseline_length: float
+
+
+def record_judge(
+    session: Session, *, judge_id: str, kind: str, revision: str, config: dict[str, Any] | None = None
+) -> Judge:
+    known = session.get(Judge, judge_id)
+    if known is None:
+        known = Judge(id=judge_id, kind=kind, revision=revision, config=config or {})
+        session.add(known)
+        session.flush()
+    return known
+
+
+def record_evaluation(session: Session, evaluation: Evaluation, verdicts: Sequence[Verdict] = ()) -> Evaluation:
+    session.add(evaluation)
+    session.flush()
+    assert evaluation.id is not None
+    for verdict in verdicts:
+        verdict.evaluation_id = evaluation.id
+        session.add(verdict)
+    session.flush()
+    return evaluation
+
+
+def get_evaluation(session: Session, evaluation_id: int) -> Evaluation:
+    evaluation = session.get(Evaluation, evaluation_id)
+    if evaluation is None:
+        raise NotFound(f"There is no evaluation {evaluation_id}.", hint="GET /api/v1/evaluations lists them.")
+    return evaluation
+
+
+def list_evaluations(session: Session, *, after: int = 0, limit: int = 50) -> list[Evaluation]:
+    query = select(Evaluation).where(col(Evaluation.id) > after).order_by(col(Evaluation.id)).limit(limit)
+    return list(session.exec(query))
+
+
+def verdicts_of(session: Session, evaluation_id: int, *, after: int = 0, limit: int = 1000) -> list[Verdict]:
+    query = select(Verdict).where(Verdict.evaluation_id == evaluation_id, col(Verdict.prompt_id) > after)
+    return list(session.exec(query.order_by(col(Verdict.prompt_id)).limit(limit)))
+
+
+def scores_of(session: Session, evaluation_id: int) -> list[Score]:
+    """Valid verdicts as scores."""
+    return [
+        Score(v.prompt_id, v.score, v.candidate_length, v.baseline_length)
+        for v in verdicts_of(session, evaluation_id, limit=1_000_000)
+        if v.score is not None
+    ]
+
+
+def evaluations_of(session: Session, checkpoint_id: str) -> list[Evaluation]:
+    query = select(Evaluation).where(Evaluation.candidate_id == checkpoint_id).order_by(col(Evaluation.id))
+    return list(session.exec(query))
+
+
+def record_gate_decision(session: Session, decision: GateDecisionRow) -> GateDecisionRow:
+    session.add(decision)
+    session.flush()
+    return decision
+
+
+def get_gate_decision(session: Session, run_id: str) -> GateDecisionRow | None:
+    return session.get(GateDecisionRow, run_id)
+
+
+def gate_decision_of(session: Session, checkpoint_id: str) -> GateDecisionRow | None:
+    query = select(GateDecisionRow).where(GateDecisionRow.checkpoint_id == checkpoint_id)
+    return session.exec(query).first()
+
+
+CHOICE_SCORE = {Choice.left: 1.0, Choice.right: 0.0, Choice.tie: 0.5, Choice.both_bad: 0.5}
+
+
+def people_scores(session: Session, *, candidate_id: str, baseline_id: str) -> list[Score]:
+    """The people's evaluation choices between two checkpoints as the candidate's scores, one per prompt (the mean
+    where a prompt was judged more than once). Skips do not count; tie and both_bad are a half.
+    """
+    both = {candidate_id, baseline_id}
+    rows = session.exec(
+        select(Preference, Comparison.prompt_id)
+        .join(Comparison, col(Preference.comparison_id) == col(Comparison.id))
+        .where(
+            Preference.purpose == Purpose.evaluate,
+            col(Preference.withdrawn_at).is_(None),
+            Preference.choice != Choice.skip,
+            col(Preference.left_checkpoint_id).in_(both),
+            col(Preference.right_checkpoint_id).in_(both),
+        )
+    ).all()
+    by_prompt: dict[int, list[tuple[float, int, int]]] = {}
+    for preference, prompt_id in rows:
+        if preference.left_checkpoint_id == preference.right_checkpoint_id:
+            continue
+        score, mine, other = (
+            CHOICE_SCORE[preference.choice],
+            preference.left_length,
+            preference.right_length,
+        )
+        if preference.right_checkpoint_id == candidate_id:
+            score, mine, other = 1.0 - score, other, mine
+        by_prompt.setdefault(prompt_id, []).append((score, mine, other))
+    return [
+        Score(prompt_id, *(sum(column) / len(seen) for column in zip(*seen, strict=True)))
+        for prompt_id, seen in sorted(by_prompt.items())
+    ]
