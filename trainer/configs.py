@@ -1,0 +1,160 @@
+"""What a person may set for each training algorithm: defaults, bounds and one sentence a field.
+
+The form, the HTTP API and the CLI are all drawn from these models through `json_schema`, so a field is
+described once. Leaves out: reading the values (storage), and acting on them (`trainer/algorithms`).
+Free of torch, so that the web process may import it.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class InvalidConfig(ValueError):
+    """The values given for an algorithm break at least one bound; `problems` has one sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+class AlgorithmConfig(BaseModel):
+    """What every algorithm has: the optimiser, the length of the run, what is trained, and the seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="Peak learning rate of AdamW; tune it within a factor of three per model."
+    )
+    epochs: int = Field(5, ge=1, le=1000, description="Passes over the examples.")
+    max_steps: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="Optimiser steps after which the run ends whatever the epochs; 0 sets no limit.",
+    )
+    batch_size: int = Field(8, ge=1, le=4096, description="Examples in one forward pass.")
+    gradient_accumulation: int = Field(
+        1, ge=1, le=4096, description="Batches whose gradients are averaged into one optimiser step."
+    )
+    warmup_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the steps over which the learning rate rises from 0 to its peak."
+    )
+    adapter: Literal["lora", "full"] = Field(
+        "lora", description="What is trained: a LoRA adapter on all linear layers, or the full weights."
+    )
+    rank: int = Field(4, ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")
+    alpha: int = Field(
+        8, ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."
+    )
+    max_length: int = Field(
+        512, ge=16, le=1_000_000, description="Tokens of prompt and completion together; older turns are dropped first."
+    )
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Seed of the initial adapter and of the order of the examples."
+    )
+    preferences: str = Field(
+        "auto",
+        pattern=r"^(auto|all|last [1-9][0-9]*)$",
+        description="Which preferences are learnt from: auto (all, unless wishes have changed), all, or last N.",
+    )
+    save_steps: int = Field(
+        50, ge=1, le=1_000_000, description="Optimiser steps between two saves that an interrupted run resumes from."
+    )
+    threads: int = Field(1, ge=1, le=256, description="CPU threads the trainer process computes with.")
+
+
+class DPOConfig(AlgorithmConfig):
+    """Direct preference optimisation (Rafailov et al. 2023). Defaults are tuned on the starter model."""
+
+    beta: float = Field(
+        0.1,
+        gt=0,
+        le=100,
+        description="Weight of the reference: nats of log-ratio are multiplied by it to give a reward.",
+    )
+    loss: Literal["sigmoid"] = Field("sigmoid", description="Loss on a pair's log-ratios; sigmoid is the paper's.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=0.5, description="Share of choices taken to be the wrong way round (conservative DPO)."
+    )
+    target_margin: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Ends the run after the epoch whose mean reward margin (chosen less rejected) exceeds it; 0 never does.",
+    )
+    start_from: Literal["initial", "served"] = Field(
+        "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
+    )
+
+
+class SFTConfig(AlgorithmConfig):
+    """Supervised fine-tuning on chosen completions; the result is a full checkpoint."""
+
+    learning_rate: float = Field(
+        5e-4, gt=0, le=1, description="Peak learning rate of AdamW; tune it within a factor of three per model."
+    )
+    epochs: int = Field(3, ge=1, le=1000, description="Passes over the examples.")
+    rank: int = Field(16, ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")
+    alpha: int = Field(
+        32, ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."
+    )
+    start_from: Literal["initial", "served"] = Field(
+        "initial", description="The initial model, or the one now served with its adapter merged."
+    )
+
+
+class RewardModelConfig(AlgorithmConfig):
+    """Bradley-Terry reward model on the initial model's backbone with a linear head."""
+
+    epochs: int = Field(3, ge=1, le=1000, description="Passes over the examples.")
+    rank: int = Field(8, ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")
+    alpha: int = Field(
+        16, ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."
+    )
+    centering: float = Field(
+        0.01, ge=0, le=10, description="Weight of the squared sum of a pair's two scores, which keeps scores near 0."
+    )
+    validation_share: float = Field(
+        0.1, ge=0, le=0.5, description="Share of the groups held out to measure the accuracy, where no list is given."
+    )
+
+
+ALGORITHMS: Mapping[str, type[AlgorithmConfig]] = MappingProxyType(
+    {"sft": SFTConfig, "reward_model": RewardModelConfig, "dpo": DPOConfig}
+)
+
+
+def parse_config(algorithm: str, values: Mapping[str, Any] | None = None) -> AlgorithmConfig:
+    """The config of `algorithm` with `values` over its defaults.
+
+    Raises InvalidConfig with every problem at once: an unknown algorithm or field, a value out of bounds.
+    """
+    config = _config_class(algorithm)
+    try:
+        return config.model_validate(dict(values or {}))
+    except ValidationError as error:
+        raise InvalidConfig([_sentence(config, dict(problem)) for problem in error.errors()]) from None
+
+
+def json_schema(algorithm: str) -> dict[str, Any]:
+    """JSON Schema of the algorithm's config, from which forms and the API's documentation are drawn."""
+    return _config_class(algorithm).model_json_schema()
+
+
+def _config_class(algorithm: str) -> type[AlgorithmConfig]:
+    if algorithm not in ALGORITHMS:
+        raise InvalidConfig([f"algorithm: {algorithm!r} is not known; choose one of {', '.join(ALGORITHMS)}"])
+    return ALGORITHMS[algorithm]
+
+
+def _sentence(config: type[AlgorithmConfig], problem: dict[str, Any]) -> str:
+    """'field: value is wrong because ...; what the field is', from one of pydantic's error records."""
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: not a field of {config.__name__}; it has {', '.join(config.model_fields)}"
+    info = config.model_fields.get(field)
+    meaning = f" ({info.description})" if info else ""
+    return f"{field}: {problem['input']!r} was given, {problem['msg'][:1].lower() + problem['msg'][1:]}{meaning}"
