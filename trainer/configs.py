@@ -83,7 +83,7 @@ class DPOConfig(AlgorithmConfig):
         0.0,
         ge=0,
         le=1000,
-        description="Ends the run after the epoch whose mean reward margin (chosen less rejected) exceeds it; 0 never does.",
+        description="Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off.",
     )
     start_from: Literal["initial", "served"] = Field(
         "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."

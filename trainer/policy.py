@@ -1,0 +1,368 @@
+"""Models and tokenizers on disk: load a policy, attach an adapter, write and verify a checkpoint folder.
+
+A checkpoint folder is one of three kinds, told by its manifest.json: `adapter` (PEFT files and the tokenizer,
+with a reference to the base they belong to), `full` (a causal language model) and `reward_model` (a sequence
+classifier with one score). A folder appears under its name only when complete: it is written beside it, its
+manifest last, synced, then renamed. Weights are safetensors only; nothing here unpickles, and no code that
+comes with a model is run. Leaves out: generating (`trainer/generation.py`), training, and which checkpoint
+is served.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import torch
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+Kind = Literal["adapter", "full", "reward_model"]
+
+MANIFEST = "manifest.json"
+
+PLAIN_TEMPLATE = (
+    "{%- if bos_token %}{{ bos_token }}{% endif -%}"
+    "{%- for message in messages -%}"
+    "{%- if message['role'] == 'system' -%}{{ message['content'] | trim }}"
+    "{%- elif message['role'] == 'assistant' -%}{{ '\\n\\nAssistant:' }}"
+    "{% generation %}{{ ' ' + (message['content'] | trim) }}{{ eos_token }}{% endgeneration %}"
+    "{%- else -%}{{ '\\n\\nHuman: ' + (message['content'] | trim) }}"
+    "{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '\\n\\nAssistant:' }}{%- endif -%}"
+)
+PLAIN_STOP = ("\n\nHuman:",)
+
+
+class CorruptCheckpoint(ValueError):
+    """A checkpoint folder is not what its manifest says; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A causal language model in eval mode, its tokenizer, and the digest of the weights it was read from."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    digest: str
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A sequence classifier with one score, in eval mode, its tokenizer, and the digest of its folder."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    digest: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What manifest.json holds; `files` maps a relative name to the SHA-256 of its content."""
+
+    format: int
+    kind: Kind
+    base: str | None
+    base_digest: str | None
+    files: dict[str, str]
+    created_at: str
+
+
+# ---------------------------------------------------------------------------------------------- loading
+
+
+def load_policy(
+    source: str | Path,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
+    base: str | Path | None = None,
+) -> Policy:
+    """The policy at `source`: one of our checkpoint folders, any causal-LM folder, or a hub id.
+
+    An adapter is merged onto its base, recorded in the manifest or given as `base`; either way the base must
+    have the digest the adapter was trained on. Float32 on a CPU and bfloat16 on CUDA, unless `dtype` is given.
+    Raises CorruptCheckpoint where a file is not what the manifest says, FileNotFoundError where there is none.
+    """
+    folder = resolve_source(source)
+    manifest = read_manifest(folder) if is_checkpoint(folder) else None
+    if manifest is not None and manifest.kind == "reward_model":
+        raise ValueError(f"{folder} holds a reward model, not a policy; open it with load_reward_model")
+    if manifest is not None and manifest.kind == "adapter":
+        return _load_merged(folder, manifest, device=device, dtype=dtype, base=base)
+    digest = source_digest(folder)
+    target = pick_device(device)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype or default_dtype(target), use_safetensors=True, local_files_only=True
+    )
+    return Policy(model.to(target).eval(), load_tokenizer(folder), digest)
+
+
+def _load_merged(
+    folder: Path,
+    manifest: Manifest,
+    *,
+    device: str,
+    dtype: torch.dtype | None,
+    base: str | Path | None,
+) -> Policy:
+    digest = verify_manifest(folder)
+    under = load_policy(base or base_of(folder), device=device, dtype=dtype)
+    check_base(folder, manifest, under.digest)
+    merged: Any = PeftModel.from_pretrained(under.model, str(folder)).merge_and_unload()
+    return Policy(merged.eval(), load_tokenizer(folder), digest)
+
+
+def load_reward_model(folder: str | Path, *, device: str = "auto") -> RewardModel:
+    """The reward model in one of our checkpoint folders, float32, eval mode. Raises CorruptCheckpoint."""
+    path = Path(folder)
+    manifest = read_manifest(path)
+    if manifest.kind != "reward_model":
+        raise ValueError(f"{path} holds a checkpoint of kind {manifest.kind!r}; a reward model is needed")
+    digest = verify_manifest(path)
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        path, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    return RewardModel(model.to(pick_device(device)).eval(), load_tokenizer(path), digest)
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer at `source`, padding on the left, with a pad token and a chat template.
+
+    A tokenizer without a template gets the plain "Human: ... Assistant:" one, whose turns end at `PLAIN_STOP`.
+    """
+    folder = resolve_source(source)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ValueError(f"the tokenizer of {source} has no end-of-text token; set eos_token in its config")
+        tokenizer.pad_token = tokenizer.eos_token
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    return tokenizer
+
+
+def resolve_source(source: str | Path) -> Path:
+    """The local folder of `source`; a hub id is fetched into the Hugging Face cache, or found there when offline.
+
+    Raises FileNotFoundError naming the source where it is neither a folder nor an id that can be had.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _is_hub_id(str(source)):
+        raise FileNotFoundError(f"{source} is neither a folder nor a hub id such as 'owner/name'")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    try:
+        found = snapshot_download(
+            str(source),
+            allow_patterns=["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"],
+            ignore_patterns=["*/*", "consolidated*"],
+            local_files_only=HF_HUB_OFFLINE,
+        )
+    except Exception as error:
+        reason = "it is not in the local cache and HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else str(error)
+        raise FileNotFoundError(f"cannot get {source} from the hub: {reason}; give a folder instead") from error
+    return Path(found)
+
+
+def _is_hub_id(source: str) -> bool:
+    parts = source.split("/")
+    return len(parts) in (1, 2) and all(parts) and not source.startswith((".", "~"))
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+# ---------------------------------------------------------------------------------------------- training
+
+
+def attach_adapter(model: PreTrainedModel, *, kind: Literal["lora", "full"], rank: int, alpha: int) -> Any:
+    """`model` ready to train: a PeftModel with a fresh LoRA on all linear layers, or itself with gradients.
+
+    No dropout in the adapter, so that the start equals the reference exactly. The adapter's initial weights are
+    drawn from torch's global generator: seed it first.
+    """
+    if kind == "full":
+        return model.requires_grad_(True)
+    return get_peft_model(model, lora_settings(rank=rank, alpha=alpha))
+
+
+def lora_settings(*, rank: int, alpha: int, task: TaskType = TaskType.CAUSAL_LM) -> LoraConfig:
+    """LoRA on all linear layers but the head, without dropout."""
+    return LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", task_type=task)
+
+
+def continue_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """`model`, which must be the adapter's base, with the adapter in `folder` on it, ready to train further."""
+    verify_manifest(folder)
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+
+
+# ---------------------------------------------------------------------------------------------- writing
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    kind: Kind,
+    base: str | None = None,
+    base_digest: str | None = None,
+) -> str:
+    """Write the checkpoint `folder` and return its digest; the folder appears complete or not at all.
+
+    An `adapter` takes a PeftModel and needs `base` and `base_digest`. A base that is a checkpoint beside the
+    folder is recorded by its name, so that both can be moved together. Raises FileExistsError where the
+    folder is there already: a checkpoint is never changed.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists and checkpoints are never overwritten; choose another name")
+    if kind == "adapter" and (base is None or base_digest is None):
+        raise ValueError("an adapter checkpoint needs base and base_digest: without its base it cannot be loaded")
+    partial = folder.with_name(folder.name + ".tmp")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    if kind == "adapter":
+        model.peft_config["default"].base_model_name_or_path = base
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    (partial / "README.md").unlink(missing_ok=True)  # PEFT's model card template, filled with blanks
+    manifest = Manifest(
+        format=1,
+        kind=kind,
+        base=None if base is None else _portable(base, folder),
+        base_digest=base_digest,
+        files={path.relative_to(partial).as_posix(): file_digest(path) for path in _files(partial)},
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
+    for path in [*_files(partial), partial / MANIFEST, partial]:
+        _sync(path)
+    partial.replace(folder)
+    _sync(folder.parent)
+    return file_digest(folder / MANIFEST)
+
+
+def _portable(base: str, folder: Path) -> str:
+    path = Path(base)
+    return f"../{path.name}" if path.is_dir() and path.resolve().parent == folder.resolve().parent else base
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# ---------------------------------------------------------------------------------------------- manifests
+
+
+def is_checkpoint(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The folder's manifest. Raises CorruptCheckpoint where it is missing, unreadable, or of another format."""
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = Manifest(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        _corrupt(path, "is missing")
+    except (ValueError, TypeError) as error:
+        _corrupt(path, f"cannot be read ({error})")
+    if manifest.format != 1:
+        _corrupt(path, f"has format {manifest.format}, and this version reads format 1")
+    return manifest
+
+
+def verify_manifest(folder: Path) -> str:
+    """The digest of a folder whose files are all as its manifest says.
+
+    Raises CorruptCheckpoint naming the first file that is missing or whose SHA-256 differs.
+    """
+    for name, expected in read_manifest(folder).files.items():
+        path = Path(folder) / name
+        if not path.is_file():
+            _corrupt(path, "is missing")
+        found = file_digest(path)
+        if found != expected:
+            _corrupt(path, f"has SHA-256 {found[:12]}… and the manifest says {expected[:12]}…")
+    return file_digest(Path(folder) / MANIFEST)
+
+
+def source_digest(source: str | Path) -> str:
+    """SHA-256 that identifies the weights at `source`: of a checkpoint's manifest, else over its weight files.
+
+    Raises FileNotFoundError where a foreign folder has no safetensors, CorruptCheckpoint for a damaged checkpoint.
+    """
+    folder = resolve_source(source)
+    if is_checkpoint(folder):
+        return verify_manifest(folder)
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise FileNotFoundError(f"{folder} has no *.safetensors file; convert its weights with save_pretrained")
+    lines = [f"{file_digest(path)}  {path.name}\n" for path in weights]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def base_of(folder: Path) -> str:
+    """The source of the base an adapter folder belongs to. Raises CorruptCheckpoint where it records none."""
+    base = read_manifest(folder).base
+    if base is None:
+        _corrupt(folder / MANIFEST, "records no base")
+    return str(Path(folder).resolve().parent / base.removeprefix("../")) if base.startswith("../") else base
+
+
+def check_base(folder: Path, manifest: Manifest, digest: str) -> None:
+    """Raises CorruptCheckpoint where the base at hand is not the one the adapter in `folder` was trained on."""
+    if manifest.base_digest != digest:
+        _corrupt(
+            folder,
+            f"was trained on a base with digest {str(manifest.base_digest)[:12]}…, and the base has {digest[:12]}…",
+        )
+
+
+def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of the chat template."""
+    return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _corrupt(path: Path, problem: str) -> NoReturn:
+    raise CorruptCheckpoint(f"{path} {problem}; restore the folder from a backup or serve another checkpoint")
