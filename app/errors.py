@@ -1,0 +1,55 @@
+"""Renders the error tree of storage/errors.py: one JSON shape for programs, one sentence for a toast.
+
+    {"error": {"code": "not_found", "message": "There is no ...", "hint": "GET ... lists them."}}
+"""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from storage.errors import Conflict, Invalid, NotFound, PrefLoopError, Refused, Unavailable
+
+STATUS = {NotFound: 404, Invalid: 422, Conflict: 409, Refused: 403, Unavailable: 503}
+
+
+def status_of(error: PrefLoopError) -> int:
+    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
+
+
+def body(code: str, message: str, hint: str = "") -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "hint": hint}}
+
+
+def toast(error: Exception) -> str:
+    """One sentence for a person."""
+    return str(error) if isinstance(error, PrefLoopError) else f"Something broke: {type(error).__name__}: {error}"
+
+
+def render(error: PrefLoopError) -> JSONResponse:
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
+    return JSONResponse(body(error.code, error.message, error.hint), status_of(error), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Every error of the API leaves in the one shape."""
+
+    @app.exception_handler(PrefLoopError)
+    async def _expected(_: Request, error: PrefLoopError) -> JSONResponse:
+        return render(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+        told = "; ".join(f"{'.'.join(str(p) for p in e['loc'][1:]) or 'body'}: {e['msg']}" for e in error.errors())
+        return JSONResponse(body("invalid", told, "The schema is at /docs."), 422)
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        code = {401: "unauthorized", 403: "refused", 404: "not_found", 405: "method_not_allowed"}
+        return JSONResponse(
+            body(code.get(error.status_code, "error"), str(error.detail)), error.status_code, error.headers
+        )
+
+

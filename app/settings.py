@@ -1,0 +1,58 @@
+"""The only reader of the environment: PREFLOOP_* variables, which the command line may override."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from storage.errors import Refused
+from trainer.starter import WEIGHTS
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Settings(BaseSettings):
+    """Everything that is decided before the app starts. What people change while it runs is in the database."""
+
+    model_config = SettingsConfigDict(env_prefix="PREFLOOP_", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="address to listen on; any other than loopback needs a token")
+    port: int = Field(7860, ge=0, le=65535, description="port to listen on")
+    data_dir: Path = Field(Path("data"), description="folder of this project: database, checkpoints, logs")
+    database_url: str = Field("", description="another database; empty: SQLite in the data directory")
+    model: str = Field("", description="hub id or folder of the initial model; empty: the embedded starter")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    token: str = Field("", description="when set, every route asks for it")
+    allowed_hosts: str = Field("", description="further host names this is reached under, separated by commas")
+    auto_train: bool = Field(True, description="off: no trigger queues a run by itself")
+    canary: bool = Field(True, description="off: no roll back by itself")
+    gate_prompts: int = Field(300, ge=8, le=300, description="how many held-out prompts the gate uses at most")
+    comparisons_ahead: int = Field(12, ge=1, le=100, description="comparisons kept ready before anyone asks")
+    max_new_tokens: int = Field(160, ge=1, le=4096, description="longest completion shown to people, in tokens")
+    loaded_checkpoints: int = Field(3, ge=2, le=16, description="how many models are kept in memory")
+
+    @property
+    def initial_model(self) -> str:
+        """What the data directory is bound to: the name, not the path, of the embedded starter."""
+        return self.model or "starter"
+
+    @property
+    def model_source(self) -> str:
+        """What is loaded for `initial_model`."""
+        return str(WEIGHTS) if self.initial_model == "starter" else self.model
+
+    @property
+    def serves_starter(self) -> bool:
+        return self.initial_model == "starter"
+
+    @property
+    def url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'prefloop.sqlite'}"
+
+    def check(self) -> None:
+        """Raises Refused for a combination that must not be served."""
+        if self.host not in LOOPBACK and not self.token:
+            raise Refused(
+                f"Listening on {self.host} would let anybody on the network label, train and read.",
+                hint="Set PREFLOOP_TOKEN to a long random word, or listen on 127.0.0.1.",
+            )
