@@ -16,7 +16,7 @@ from sqlmodel import Session, col, func, select
 from app.serving.engine import Engine
 from storage.database import Database
 from storage.deployments import current_deployment, previously_served
-from storage.errors import Invalid, Unavailable
+from storage.errors import Invalid
 from storage.checkpoints import INITIAL
 from storage.preferences import count_waiting, record_comparison
 from storage.prompts import get_prompt
@@ -53,19 +53,23 @@ class ComparisonMaker:
             return False
         try:
             with self._database.read() as session:
-                if sum(count_waiting(session).values()) >= self._ahead:
+                served = current_deployment(session)
+                if served is None or sum(count_waiting(session).values()) >= self._ahead:
                     return False
+                generation = served.id or 0
                 baseline = self._baseline(session)
-                evaluate = baseline is not None and self._evaluation_is_due(session)
+                evaluate = baseline is not None and self._evaluation_is_due(session, generation)
                 prompt = self._pick(session, Split.heldout if evaluate else Split.train)
                 if prompt is None and evaluate:
                     evaluate, prompt = False, self._pick(session, Split.train)
             if prompt is None or prompt.id is None:
                 return False
-            if evaluate and baseline is not None:
-                self._make_evaluation(prompt, baseline)
-            elif self._make_training(prompt) is None:
+            pair = self._evaluation_pair(prompt, baseline) if evaluate and baseline else self._training_pair(prompt)
+            if pair is None:
                 self._unusable.add(prompt.id)
+            else:
+                purpose = Purpose.evaluate if evaluate else Purpose.train
+                self._record(prompt, pair, purpose, generation=generation)
             return True
         finally:
             self._refilling.release()
@@ -75,15 +79,17 @@ class ComparisonMaker:
         with self._database.read() as session:
             prompt = get_prompt(session, prompt_id)
             baseline = self._baseline(session)
-        if prompt.split is Split.train:
-            made = self._make_training(prompt, state=ComparisonState.leased)
-            if made is None:
-                raise Invalid(
-                    f"The model gave no two different sound completions of prompt {prompt_id} in {RESAMPLES} tries.",
-                    hint="Raise the sampling temperature, or try another prompt.",
-                )
-            return made
-        return self._make_evaluation(prompt, baseline or INITIAL, state=ComparisonState.leased)
+        purpose = Purpose.train if prompt.split is Split.train else Purpose.evaluate
+        if purpose is Purpose.train:
+            pair = self._training_pair(prompt)
+        else:
+            pair = self._evaluation_pair(prompt, baseline or INITIAL)
+        if pair is None:
+            raise Invalid(
+                f"The model gave no two different sound completions of prompt {prompt_id} in {RESAMPLES} tries.",
+                hint="Raise the sampling temperature, or try another prompt.",
+            )
+        return self._record(prompt, pair, purpose)
 
     def _baseline(self, session: Session) -> str | None:
         """What the served model is compared with: previous and initial in turn; None while there is no other."""
@@ -93,11 +99,10 @@ class ComparisonMaker:
         others = {INITIAL, previously_served(session)} - {served.checkpoint_id, None}
         return self._random.choice(sorted(o for o in others if o)) if others else None
 
-    def _evaluation_is_due(self, session: Session) -> bool:
+    def _evaluation_is_due(self, session: Session, generation: int) -> bool:
         """Every fifth comparison of this deployment is for evaluation."""
-        served = current_deployment(session)
         query = select(func.count()).where(
-            Comparison.generation == (served.id if served else 0), Comparison.state != ComparisonState.dropped
+            Comparison.generation == generation, Comparison.state != ComparisonState.dropped
         )
         return session.exec(query).one() % EVALUATION_EVERY == EVALUATION_EVERY - 1
 
@@ -117,24 +122,23 @@ class ComparisonMaker:
                 return prompt
         return None
 
-    def _make_training(self, prompt: Prompt, state: ComparisonState = ComparisonState.waiting) -> str | None:
+    def _training_pair(self, prompt: Prompt) -> list[Completion] | None:
+        """Two different sound completions by the served model; None when `RESAMPLES` tries gave none."""
         for _ in range(RESAMPLES):
             seeds = [secrets.randbelow(2**31) for _ in range(2)]
             ticket = self._engine.submit([prompt.messages] * 2, sampling=self._sampling, seeds=seeds)
-            left, right = ticket.result(timeout=120)
-            if left.text.strip() == right.text.strip() or trips_guard(left.text) or trips_guard(right.text):
+            made = ticket.result(timeout=120)
+            if made[0].text.strip() == made[1].text.strip() or any(trips_guard(g.text) for g in made):
                 continue
-            pair = [
-                self._completion(prompt, ticket.checkpoint_id, g, s)
-                for g, s in zip((left, right), seeds, strict=True)
+            return [
+                self._completion(prompt, ticket.checkpoint_id, g, seed)
+                for g, seed in zip(made, seeds, strict=True)
             ]
-            return self._record(prompt, pair, Purpose.train, state)
         log.info("prompt %s gave no two different sound completions", prompt.id)
         return None
 
-    def _make_evaluation(
-        self, prompt: Prompt, baseline: str, state: ComparisonState = ComparisonState.waiting
-    ) -> str:
+    def _evaluation_pair(self, prompt: Prompt, baseline: str) -> list[Completion]:
+        """One unselected sample each of the served model and the baseline."""
         pair = []
         for checkpoint_id in (None, baseline):
             seed = secrets.randbelow(2**31)
@@ -142,7 +146,7 @@ class ComparisonMaker:
                 [prompt.messages], sampling=self._sampling, seeds=[seed], checkpoint_id=checkpoint_id
             )
             pair.append(self._completion(prompt, ticket.checkpoint_id, ticket.result(timeout=120)[0], seed))
-        return self._record(prompt, pair, Purpose.evaluate, state)
+        return pair
 
     def _completion(self, prompt: Prompt, checkpoint_id: str, made: Generated, seed: int) -> Completion:
         assert prompt.id is not None
@@ -157,13 +161,20 @@ class ComparisonMaker:
         )
 
     def _record(
-        self, prompt: Prompt, pair: list[Completion], purpose: Purpose, state: ComparisonState
+        self, prompt: Prompt, pair: list[Completion], purpose: Purpose, *, generation: int | None = None
     ) -> str:
+        """Store it: waiting where it was made ahead for a generation, leased where someone asked for it.
+
+        One whose model was swapped out while it was made is stored as dropped: nobody sees it.
+        """
         self._random.shuffle(pair)  # the fair coin that decides the sides
         with self._database.write() as session:
             served = current_deployment(session)
-            if served is None:
-                raise Unavailable("No model is served yet.", hint="Try again in a moment.")
+            current = served.id if served and served.id else 0
+            if generation is None:
+                state = ComparisonState.leased
+            else:
+                state = ComparisonState.waiting if generation == current else ComparisonState.dropped
             assert prompt.id is not None
             return record_comparison(
                 session,
@@ -171,6 +182,6 @@ class ComparisonMaker:
                 left=pair[0],
                 right=pair[1],
                 purpose=purpose,
-                generation=served.id or 0,
+                generation=current if generation is None else generation,
                 state=state,
             ).id

@@ -34,7 +34,7 @@ def queue_run(
     started_because: str,
     automatic: bool,
 ) -> TrainingRun:
-    """Append a run. Automatic triggers coalesce: where one already waits, that one is given back, brought up to date."""
+    """Append a run. Automatic triggers coalesce: one that already waits is given back, brought up to date."""
     newest = newest_preference_id(session)
     if automatic:
         query = select(TrainingRun).where(TrainingRun.status == RunStatus.queued, col(TrainingRun.automatic))
@@ -177,7 +177,7 @@ def _finish(session: Session, run: TrainingRun, status: RunStatus, error: str | 
 
 
 def mark_dead(session: Session, run_id: str, *, attempt: int, reason: str) -> TrainingRun:
-    """The process is gone without a word: cancelled if that was asked, else interrupted, else (after two resumes) failed."""
+    """The process is gone: cancelled if that was asked, else interrupted, after two resumes failed."""
     run = owned_run(session, run_id, attempt=attempt)
     if run.cancel_requested:
         _finish(session, run, RunStatus.cancelled, None)
@@ -189,8 +189,20 @@ def mark_dead(session: Session, run_id: str, *, attempt: int, reason: str) -> Tr
     return run
 
 
+def fail_unclaimed(session: Session, run_id: str, *, reason: str) -> None:
+    """A process ended before it could claim its run: failed, with the reason, unless something else took it over."""
+    run = get_run(session, run_id)
+    if run.status in (RunStatus.queued, RunStatus.interrupted):
+        _finish(session, run, RunStatus.failed, reason)
+
+
+def mark_interrupted(session: Session, run_id: str, *, attempt: int, reason: str) -> None:
+    """Its own process has saved and stops because it was told to; the next start goes on from there."""
+    _finish(session, owned_run(session, run_id, attempt=attempt), RunStatus.interrupted, reason)
+
+
 def request_cancel(session: Session, run_id: str) -> TrainingRun:
-    """Ask for a stop: a waiting run is cancelled at once, an active one by its process. Raises Conflict when it is over."""
+    """A waiting run is cancelled at once, an active one by its process. Raises Conflict when it is over."""
     run = get_run(session, run_id)
     if run.status in FINAL:
         raise Conflict(f"Run {run_id} is already {run.status}.")

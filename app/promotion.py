@@ -1,0 +1,228 @@
+"""What is served: promote, roll back, adopt the gate's decisions, and make the slot follow the ledger.
+
+A Deployment row says what should be served; one thread makes it so and writes what came of it as events. A checkpoint
+that cannot be loaded leaves the old one serving and its reason on the ledger.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from app.runs import Runs
+from app.serving.slot import Slot, SwapFailed
+from storage.checkpoints import INITIAL, get_checkpoint, record_project
+from storage.database import Database
+from storage.deployments import (
+    LedgerEntry,
+    current_deployment,
+    ledger,
+    previously_served,
+    record_deployment,
+    record_event,
+)
+from storage.errors import Conflict
+from storage.evaluations import gate_decision_of
+from storage.preferences import drop_waiting
+from storage.tables import (
+    Checkpoint,
+    CheckpointKind,
+    Deployment,
+    DeploymentReason,
+    GateDecisionRow,
+    Outcome,
+    RunStatus,
+    TrainingRun,
+)
+from trainer.policy import Policy, load_policy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What is really served now."""
+
+    deployment: Deployment
+    checkpoint: Checkpoint
+
+
+class Promotion:
+    """Owner of the slot's content. Every swap goes through `_follow`, one at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        slot: Slot,
+        runs: Runs,
+        *,
+        data_dir: Path,
+        initial_model: str,
+        model_source: str,
+        device: str,
+        on_swap: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._slot = slot
+        self._runs = runs
+        self._data_dir = data_dir
+        self._initial_model = initial_model
+        self._model_source = model_source
+        self._device = device
+        self._swapping = threading.Lock()
+        self.on_swap = on_swap
+
+    def open(self) -> None:
+        """Bind the data directory to its initial model and serve what the ledger says (first the initial model).
+
+        Raises Conflict when the directory belongs to another model.
+        """
+        policy = load_policy(self._model_source, device=self._device)
+        name = Path(self._initial_model.rstrip("/")).name or self._initial_model
+        with self._database.write() as session:
+            record_project(session, initial_model=self._initial_model, name=name, digest=policy.digest)
+            if current_deployment(session) is None:
+                record_deployment(session, checkpoint_id=INITIAL, reason=DeploymentReason.initial, by="prefloop")
+        self._slot.swap(INITIAL, lambda: policy)
+        self._follow()
+
+    def load(self, checkpoint_id: str) -> Policy:
+        """Load any checkpoint of this project, verified against its recorded digest."""
+        with self._database.read() as session:
+            checkpoint = get_checkpoint(session, checkpoint_id)
+        if checkpoint.kind is CheckpointKind.reward_model:
+            raise Conflict(f"{checkpoint_id} is a reward model; it scores text and cannot be served.")
+        source = self._model_source if checkpoint.id == INITIAL else str(self._data_dir / checkpoint.source)
+        return load_policy(source, device=self._device)
+
+    def promote(self, checkpoint_id: str, *, by: str, note: str = "") -> tuple[Deployment, bool]:
+        """Serve this checkpoint; (row, whether it is new). One that the gate did not promote is an override."""
+        with self._database.write() as session:
+            decision = gate_decision_of(session, checkpoint_id)
+            passed = checkpoint_id == INITIAL or (decision is not None and decision.outcome is Outcome.promote)
+            reason = DeploymentReason.person if passed else DeploymentReason.override
+            deployment, created = record_deployment(
+                session, checkpoint_id=checkpoint_id, reason=reason, by=by, note=note
+            )
+        self._follow()
+        return deployment, created
+
+    def roll_back(self, *, by: str, reason: DeploymentReason = DeploymentReason.rollback, note: str = "") -> Deployment:
+        """Serve the checkpoint that was served before this one. Raises Conflict when there was none."""
+        with self._database.write() as session:
+            target = previously_served(session)
+            if target is None:
+                raise Conflict("Nothing was served before this checkpoint.", hint="Promote one instead.")
+            deployment, _ = record_deployment(session, checkpoint_id=target, reason=reason, by=by, note=note)
+        self._follow()
+        return deployment
+
+    def adopt_decisions(self) -> Deployment | None:
+        """Promote the newest checkpoint that passed the gate since the last deployment, if that is automatic."""
+        if self._runs.schedule().after_gate != "automatic":
+            return None
+        with self._database.write() as session:
+            passed = self._waiting_decision(session)
+            if passed is None:
+                return None
+            deployment, _ = record_deployment(
+                session,
+                checkpoint_id=passed.checkpoint_id,
+                reason=DeploymentReason.gate,
+                by="prefloop",
+                note=" ".join(passed.reasons),
+            )
+        self._follow()
+        return deployment
+
+    def waiting_for_person(self) -> str | None:
+        """A checkpoint that passed the gate since the last deployment and is not served."""
+        with self._database.read() as session:
+            passed = self._waiting_decision(session)
+            return passed.checkpoint_id if passed else None
+
+    def _waiting_decision(self, session: Session) -> GateDecisionRow | None:
+        """A decision made before the newest deployment is stale: it was measured against another model."""
+        served = current_deployment(session)
+        newest = session.exec(
+            select(GateDecisionRow)
+            .join(TrainingRun, col(TrainingRun.id) == col(GateDecisionRow.run_id))
+            .where(TrainingRun.status == RunStatus.succeeded, GateDecisionRow.outcome == Outcome.promote)
+            .order_by(col(GateDecisionRow.created_at).desc())
+        ).first()
+        if newest is None or served is None or newest.created_at < served.created_at:
+            return None
+        if newest.baseline_id != served.checkpoint_id or self._was_deployed(session, newest.checkpoint_id):
+            return None
+        return newest
+
+    @staticmethod
+    def _was_deployed(session: Session, checkpoint_id: str) -> bool:
+        return session.exec(select(Deployment).where(Deployment.checkpoint_id == checkpoint_id)).first() is not None
+
+    def serving(self) -> Serving | None:
+        """What requests are answered by; None before the first model is loaded."""
+        checkpoint_id = self._slot.current_id
+        if checkpoint_id is None:
+            return None
+        with self._database.read() as session:
+            for entry in ledger(session):
+                if entry.deployment.checkpoint_id == checkpoint_id and any(e.event == "serving" for e in entry.events):
+                    return Serving(entry.deployment, get_checkpoint(session, checkpoint_id))
+        return None
+
+    def ledger(self, *, limit: int = 100) -> list[LedgerEntry]:
+        """Newest first."""
+        with self._database.read() as session:
+            return ledger(session, limit=limit)
+
+    def roll_back_target(self) -> str | None:
+        with self._database.read() as session:
+            return previously_served(session)
+
+    def _follow(self) -> None:
+        """Make the slot serve what the ledger says; a failure is written down and the ledger's older word holds."""
+        with self._swapping:
+            while True:
+                with self._database.read() as session:
+                    wanted = current_deployment(session)
+                if wanted is None or wanted.id is None:
+                    return
+                if self._slot.current_id == wanted.checkpoint_id and self._told_serving(wanted.id):
+                    return
+                if self._swap(wanted):
+                    self.on_swap()
+                    return
+
+    def _told_serving(self, deployment_id: int) -> bool:
+        return any(
+            e.event == "serving" for entry in self.ledger() if entry.deployment.id == deployment_id for e in entry.events
+        )
+
+    def _swap(self, wanted: Deployment) -> bool:
+        assert wanted.id is not None
+        deployment_id = wanted.id
+
+        def tell(event: str, detail: str = "") -> None:
+            with self._database.write() as session:
+                record_event(session, deployment_id=deployment_id, event=event, detail=detail)
+                if event == "serving":
+                    drop_waiting(session, before_generation=deployment_id)
+
+        with self._database.read() as session:
+            expected = get_checkpoint(session, wanted.checkpoint_id).digest
+        try:
+            self._slot.swap(
+                wanted.checkpoint_id,
+                lambda: self.load(wanted.checkpoint_id),
+                expected_digest=expected,
+                on_event=tell,
+            )
+        except SwapFailed as error:
+            log.warning("checkpoint %s was not served: %s", wanted.checkpoint_id, error)
+            tell("failed", str(error))
+            return False
+        return True
