@@ -1,0 +1,126 @@
+"""create_app: the whole program wired together. Nothing is built at import; tests pass their own settings.
+
+The REST routes come first, then Gradio at /. The lifespan loads the served model, starts the clock, and on the way
+out ends both; a trainer that is running is told to save and stop.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from app import errors, security
+from app.api import install_routes
+from app.chat import Chat
+from app.comparisons import ComparisonMaker
+from app.labelling import Labelling
+from app.promotion import Promotion
+from app.runs import Runs
+from app.scheduler import Scheduler
+from app.serving.engine import Engine
+from app.serving.slot import Slot
+from app.settings import Settings
+from app.ui.page import mount_page
+from storage.database import Database
+from storage.transfer import import_file
+from trainer.generation import Sampling
+from trainer.launcher import Launcher
+from trainer.starter import PROMPTS
+
+
+@dataclass
+class Application:
+    """What the routes and the tabs share. `ready` is true once a model is served."""
+
+    settings: Settings
+    database: Database
+    slot: Slot
+    engine: Engine
+    labelling: Labelling
+    chat: Chat
+    runs: Runs
+    promotion: Promotion
+    scheduler: Scheduler
+
+    @property
+    def ready(self) -> bool:
+        return self.slot.current_id is not None
+
+    def open(self) -> None:
+        """Migrate, bind the data directory to its model, load it, start the clock. Takes seconds."""
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.database.migrate()
+        import_file(self.database, path_or_stream=PROMPTS, format="prompts", name="starter", offered=True)
+        self.promotion.open()
+        self.scheduler.start()
+
+    def close(self) -> None:
+        self.scheduler.stop()
+        self.engine.close()
+        self.slot.close()
+        self.database.close()
+
+
+def build_application(settings: Settings) -> Application:
+    """Wire the parts; nothing runs yet."""
+    settings.check()
+    database = Database(settings.url)
+    slot = Slot(max_loaded=settings.loaded_checkpoints)
+    engine = Engine(slot)
+    sampling = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=settings.max_new_tokens)
+    runs = Runs(
+        database,
+        data_dir=settings.data_dir,
+        auto_train=settings.auto_train,
+        starter=settings.serves_starter,
+    )
+    promotion = Promotion(
+        database,
+        slot,
+        runs,
+        data_dir=settings.data_dir,
+        initial_model=settings.initial_model,
+        model_source=settings.model_source,
+        device=settings.device,
+    )
+    maker = ComparisonMaker(database, engine, ahead=settings.comparisons_ahead, sampling=sampling)
+    labelling = Labelling(database, maker)
+    launcher = Launcher(
+        data_dir=settings.data_dir,
+        database_url=settings.url,
+        model_source=settings.model_source,
+        device=settings.device,
+        gate_prompts=settings.gate_prompts,
+    )
+    chat = Chat(database, engine, sampling=Sampling(temperature=0.7, max_new_tokens=settings.max_new_tokens))
+    scheduler = Scheduler(database, runs, promotion, labelling, launcher, data_dir=settings.data_dir)
+    engine.resolve = promotion.load
+    return Application(settings, database, slot, engine, labelling, chat, runs, promotion, scheduler)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI application; `app.state.application` holds the parts."""
+    application = build_application(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(application.open)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(application.close)
+
+    app = FastAPI(
+        title="PrefLoop",
+        version=version("prefloop"),
+        summary="Label, train, gate, serve: the loop over HTTP.",
+        lifespan=lifespan,
+    )
+    app.state.application = application
+    errors.install(app)
+    security.install(app, settings)
+    install_routes(app, application)
+    return mount_page(app, application)
