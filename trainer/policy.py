@@ -15,7 +15,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
@@ -27,9 +27,41 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-Kind = Literal["adapter", "full", "reward_model"]
+from trainer.manifest import (
+    MANIFEST,
+    CorruptCheckpoint,
+    Kind,
+    Manifest,
+    base_of,
+    check_base,
+    file_digest,
+    is_checkpoint,
+    read_manifest,
+    verify_manifest,
+)
 
-MANIFEST = "manifest.json"
+__all__ = [
+    "PLAIN_STOP",
+    "PLAIN_TEMPLATE",
+    "CorruptCheckpoint",
+    "Manifest",
+    "Policy",
+    "RewardModel",
+    "attach_adapter",
+    "base_of",
+    "continue_adapter",
+    "file_digest",
+    "is_checkpoint",
+    "load_policy",
+    "load_reward_model",
+    "load_tokenizer",
+    "read_manifest",
+    "resolve_source",
+    "save_checkpoint",
+    "source_digest",
+    "template_digest",
+    "verify_manifest",
+]
 
 PLAIN_TEMPLATE = (
     "{%- if bos_token %}{{ bos_token }}{% endif -%}"
@@ -43,10 +75,6 @@ PLAIN_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{ '\\n\\nAssistant:' }}{%- endif -%}"
 )
 PLAIN_STOP = ("\n\nHuman:",)
-
-
-class CorruptCheckpoint(ValueError):
-    """A checkpoint folder is not what its manifest says; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +93,6 @@ class RewardModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     digest: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What manifest.json holds; `files` maps a relative name to the SHA-256 of its content."""
-
-    format: int
-    kind: Kind
-    base: str | None
-    base_digest: str | None
-    files: dict[str, str]
-    created_at: str
 
 
 # ---------------------------------------------------------------------------------------------- loading
@@ -285,40 +301,7 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-# ---------------------------------------------------------------------------------------------- manifests
-
-
-def is_checkpoint(folder: Path) -> bool:
-    return (folder / MANIFEST).is_file()
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """The folder's manifest. Raises CorruptCheckpoint where it is missing, unreadable, or of another format."""
-    path = Path(folder) / MANIFEST
-    try:
-        manifest = Manifest(**json.loads(path.read_text()))
-    except FileNotFoundError:
-        _corrupt(path, "is missing")
-    except (ValueError, TypeError) as error:
-        _corrupt(path, f"cannot be read ({error})")
-    if manifest.format != 1:
-        _corrupt(path, f"has format {manifest.format}, and this version reads format 1")
-    return manifest
-
-
-def verify_manifest(folder: Path) -> str:
-    """The digest of a folder whose files are all as its manifest says.
-
-    Raises CorruptCheckpoint naming the first file that is missing or whose SHA-256 differs.
-    """
-    for name, expected in read_manifest(folder).files.items():
-        path = Path(folder) / name
-        if not path.is_file():
-            _corrupt(path, "is missing")
-        found = file_digest(path)
-        if found != expected:
-            _corrupt(path, f"has SHA-256 {found[:12]}… and the manifest says {expected[:12]}…")
-    return file_digest(Path(folder) / MANIFEST)
+# ---------------------------------------------------------------------------------------------- digests
 
 
 def source_digest(source: str | Path) -> str:
@@ -336,33 +319,6 @@ def source_digest(source: str | Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def base_of(folder: Path) -> str:
-    """The source of the base an adapter folder belongs to. Raises CorruptCheckpoint where it records none."""
-    base = read_manifest(folder).base
-    if base is None:
-        _corrupt(folder / MANIFEST, "records no base")
-    return str(Path(folder).resolve().parent / base.removeprefix("../")) if base.startswith("../") else base
-
-
-def check_base(folder: Path, manifest: Manifest, digest: str) -> None:
-    """Raises CorruptCheckpoint where the base at hand is not the one the adapter in `folder` was trained on."""
-    if manifest.base_digest != digest:
-        _corrupt(
-            folder,
-            f"was trained on a base with digest {str(manifest.base_digest)[:12]}…, and the base has {digest[:12]}…",
-        )
-
-
 def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     """SHA-256 of the chat template."""
     return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of the file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _corrupt(path: Path, problem: str) -> NoReturn:
-    raise CorruptCheckpoint(f"{path} {problem}; restore the folder from a backup or serve another checkpoint")

@@ -1,0 +1,105 @@
+"""What algorithms learn from, as plain data, and how it becomes token ids.
+
+One rule of length for all: prompt and completion together have at most `max_length` tokens. The oldest
+exchanges of the prompt go first, never the system message and never the last user turn; then the completion
+is cut at its end. A completion keeps room for half of `max_length`, so a long prompt cannot push it out. Leaves
+out where the examples come from (`trainer/dataset.py`) and padding (`trainer/tensors.py`). Free of torch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two completions of one prompt, of which a person chose one. `group` is the key that keeps folds apart."""
+
+    prompt: list[Message]
+    chosen: str
+    rejected: str
+    preference_id: int
+    group: str
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A completion worth imitating. `preference_id` is the choice it comes from, 0 where there is none."""
+
+    prompt: list[Message]
+    completion: str
+    preference_id: int = 0
+    group: str = ""
+
+
+class Encoded(NamedTuple):
+    """Token ids of one prompt and of its completions, and whether anything had to be left out."""
+
+    prompt: list[int]
+    completions: list[list[int]]
+    shortened: bool
+
+
+def encode(tokenizer: Any, prompt: Sequence[Message], completions: Sequence[str], *, max_length: int) -> Encoded:
+    """Token ids of `prompt` with the generation prompt, and of each completion with its end-of-turn token.
+
+    All completions share one prompt, shortened for the longest of them. A completion that is cut still ends in
+    the end-of-turn token, else long completions would never teach the model to stop. Raises ValueError for a
+    prompt without messages.
+    """
+    if not prompt:
+        raise ValueError("a prompt needs at least one message; this one has none")
+    messages = list(prompt)
+    prompt_ids, completion_ids = _render(tokenizer, messages, completions)
+    room = max_length - min(max(map(len, completion_ids)), max_length // 2)
+    shortened = False
+    while len(prompt_ids) > room and (later := _without_oldest(messages)) is not None:
+        messages = later
+        prompt_ids, completion_ids = _render(tokenizer, messages, completions)
+        shortened = True
+    if len(prompt_ids) > room:
+        prompt_ids, shortened = prompt_ids[-room:], True
+    left = max_length - len(prompt_ids)
+    if any(len(ids) > left for ids in completion_ids):
+        completion_ids = [ids if len(ids) <= left else [*ids[: left - 1], ids[-1]] for ids in completion_ids]
+        shortened = True
+    return Encoded(prompt_ids, completion_ids, shortened)
+
+
+def _without_oldest(messages: list[Message]) -> list[Message] | None:
+    """`messages` less the oldest exchange (a user turn and its replies); None where only the last is left."""
+    system = [message for message in messages if message["role"] == "system"]
+    turns = [message for message in messages if message["role"] != "system"]
+    later = [place for place, message in enumerate(turns) if place and message["role"] == "user"]
+    return system + turns[later[0] :] if later else None
+
+
+def _render(tokenizer: Any, messages: list[Message], completions: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+    prompt_ids = _template_ids(tokenizer, messages, add_generation_prompt=True)
+    return prompt_ids, [_completion_ids(tokenizer, messages, prompt_ids, text) for text in completions]
+
+
+def _template_ids(tokenizer: Any, messages: list[Message], *, add_generation_prompt: bool = False) -> list[int]:
+    """As in generation, control tokens that somebody typed are encoded as text."""
+    ids = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=add_generation_prompt, return_dict=False, sanitize_control_tokens=True
+    )
+    return list(ids)
+
+
+def _completion_ids(tokenizer: Any, messages: list[Message], prompt_ids: list[int], text: str) -> list[int]:
+    """What follows the prompt when the template renders the answered conversation, up to its end-of-turn token.
+
+    A template that renders the conversation differently once it is answered has the text tokenized by itself.
+    """
+    whole = _template_ids(tokenizer, [*messages, {"role": "assistant", "content": text}])
+    if whole[: len(prompt_ids)] == prompt_ids:
+        ids = whole[len(prompt_ids) :]
+    else:
+        ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    control = {place for place, token in tokenizer.added_tokens_decoder.items() if token.special}
+    while ids and ids[-1] not in control and not tokenizer.decode(ids[-1:]).strip():
+        ids = ids[:-1]  # templates may put a newline after the end of the turn
+    return ids if ids and ids[-1] in control else [*ids, tokenizer.eos_token_id]

@@ -1,0 +1,78 @@
+"""From token ids to log-probabilities: padding, masks, and sums over completions.
+
+Legend: B rows, T tokens of the longest row, K tokens from the first completion token of any row on, V the
+vocabulary. Rows are padded on the right and masks come from lengths, never from the pad id, which is often
+the end-of-turn id too. Leaves out losses, which take the [B] vectors made here.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+
+class Rows(TypedDict):
+    """A batch of prompts with their completions; each tensor is [B, T], padded on the right."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    completion_mask: Tensor
+
+
+def pad_rows(rows: Sequence[tuple[list[int], list[int]]], *, pad_id: int) -> Rows:
+    """One batch of (prompt ids, completion ids). Raises ValueError for an empty prompt: nothing precedes its
+    first completion token, so that token has no probability."""
+    if any(not prompt for prompt, _ in rows):
+        raise ValueError("every row needs at least one prompt token; a chat template gives one")
+    longest = max(len(prompt) + len(completion) for prompt, completion in rows)
+    ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
+    attention = torch.zeros_like(ids)
+    completions = torch.zeros_like(ids)
+    for row, (prompt, completion) in enumerate(rows):
+        end = len(prompt) + len(completion)
+        ids[row, :end] = torch.tensor(prompt + completion)
+        attention[row, :end] = 1
+        completions[row, len(prompt) : end] = 1
+    return Rows(input_ids=ids, attention_mask=attention, completion_mask=completions)
+
+
+def token_logprobs(model: Any, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Log-probability of each token given those before it, and its completion mask; both [B, K], float32.
+
+    The logits [B, K+1, V] are made only from the token before the first completion on, where the model can, and
+    no log-softmax of them is kept: the logit at the label less the log-sum-exp.
+    """
+    mask = rows["completion_mask"]
+    first = int(mask.any(dim=0).nonzero()[0])
+    labels = rows["input_ids"][:, first:]
+    kept = labels.shape[1] + 1
+    keep = {"logits_to_keep": kept} if _keeps_logits(model) else {}
+    output = model(input_ids=rows["input_ids"], attention_mask=rows["attention_mask"], use_cache=False, **keep)
+    logits = output.logits[:, -kept:-1].float()
+    at_label = logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    return at_label - logits.logsumexp(dim=-1), mask[:, first:].float()
+
+
+def sequence_logprobs(model: Any, rows: Rows) -> Tensor:
+    """Log-probability of each row's whole completion given its prompt: the sum over its tokens, [B]."""
+    logprobs, mask = token_logprobs(model, rows)
+    return (logprobs * mask).sum(dim=-1)
+
+
+def _keeps_logits(model: Any) -> bool:
+    """Whether the language model under any wrappers can be asked for the last logits only."""
+    inner = getattr(model, "module", model)
+    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    return "logits_to_keep" in inspect.signature(inner.forward).parameters
+
+
+def disable_dropout(model: Any) -> None:
+    """Set every dropout of the model to 0, so that training computes what evaluation does."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name in ("attention_dropout", "attn_dropout", "dropout"):  # rates that models keep as plain numbers
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
