@@ -68,14 +68,32 @@ def last_used_preference(session: Session) -> int:
     return session.exec(query).one() or 0
 
 
-def previous_preference_id(session: Session, run: TrainingRun) -> int:
-    """Newest preference id of the policy run before this one that succeeded; 0 for the first."""
-    query = select(func.max(TrainingRun.last_preference_id)).where(
+def previous_run(session: Session, run: TrainingRun) -> TrainingRun | None:
+    """The newest policy run before this one that succeeded: what this run's choices are newer than."""
+    query = select(TrainingRun).where(
         TrainingRun.number < run.number,
         TrainingRun.algorithm != "reward_model",
         TrainingRun.status == RunStatus.succeeded,
     )
-    return session.exec(query).one() or 0
+    return session.exec(query.order_by(col(TrainingRun.number).desc())).first()
+
+
+def record_dataset(
+    session: Session, run_id: str, *, attempt: int, digest: str, pairs: int, note: str, first_preference_id: int
+) -> None:
+    """What the run learns from, once it has been read."""
+    run = owned_run(session, run_id, attempt=attempt)
+    run.dataset_digest, run.pairs, run.dataset_note = digest, pairs, note
+    run.first_preference_id = first_preference_id
+    session.add(run)
+
+
+def mark_evaluating(session: Session, run_id: str, *, attempt: int, checkpoint_id: str) -> None:
+    """The checkpoint is written; the gate comes next."""
+    run = owned_run(session, run_id, attempt=attempt)
+    run.status, run.checkpoint_id = RunStatus.evaluating, checkpoint_id
+    session.add(run)
+    session.flush()
 
 
 def get_run(session: Session, run_id: str) -> TrainingRun:

@@ -272,6 +272,7 @@ class TrainingRun(SQLModel, table=True):
     new_preferences: int = Field(default=0, description="choices made since the run before")
     last_preference_id: int = Field(default=0, description="newest preference when the run was queued")
     lane: str = Field(default="training", description="one active run per lane; there is one lane today")
+    first_preference_id: int = Field(default=0, description="it learned from preferences above this; 0: from all")
     attempt: int = Field(default=0, description="fences an older process of the same run")
     resumes: int = Field(default=0, description="times it was continued by itself after an interruption")
     pid: int | None = None

@@ -114,6 +114,7 @@ def upgrade() -> None:
         sa.Column("new_preferences", sa.Integer(), nullable=False),
         sa.Column("last_preference_id", sa.Integer(), nullable=False),
         sa.Column("lane", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("first_preference_id", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("resumes", sa.Integer(), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=True),
@@ -151,15 +152,7 @@ def upgrade() -> None:
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column(
             "kind",
-            sa.Enum(
-                "initial",
-                "adapter",
-                "full",
-                "reward_model",
-                name="checkpointkind",
-                native_enum=False,
-                length=16,
-            ),
+            sa.Enum("initial", "adapter", "full", "reward_model", name="checkpointkind", native_enum=False, length=16),
             nullable=False,
         ),
         sa.Column("source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -362,21 +355,11 @@ def upgrade() -> None:
         sa.Column("left_id", sa.Integer(), nullable=False),
         sa.Column("right_id", sa.Integer(), nullable=False),
         sa.Column(
-            "purpose",
-            sa.Enum("train", "evaluate", name="purpose", native_enum=False, length=16),
-            nullable=False,
+            "purpose", sa.Enum("train", "evaluate", name="purpose", native_enum=False, length=16), nullable=False
         ),
         sa.Column(
             "state",
-            sa.Enum(
-                "waiting",
-                "leased",
-                "decided",
-                "dropped",
-                name="comparisonstate",
-                native_enum=False,
-                length=16,
-            ),
+            sa.Enum("waiting", "leased", "decided", "dropped", name="comparisonstate", native_enum=False, length=16),
             nullable=False,
         ),
         sa.Column("leased_to", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -494,15 +477,11 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "strength",
-            sa.Enum("slightly", "clearly", name="strength", native_enum=False, length=16),
-            nullable=True,
+            "strength", sa.Enum("slightly", "clearly", name="strength", native_enum=False, length=16), nullable=True
         ),
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column(
-            "purpose",
-            sa.Enum("train", "evaluate", name="purpose", native_enum=False, length=16),
-            nullable=False,
+            "purpose", sa.Enum("train", "evaluate", name="purpose", native_enum=False, length=16), nullable=False
         ),
         sa.Column("imported", sa.Boolean(), nullable=False),
         sa.Column("left_checkpoint_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),

@@ -1,0 +1,58 @@
+"""`python -m trainer RUN_ID ...`: claim the run, then load torch and work.
+
+The claim comes before the slow imports, so that the app sees an owner at once. Thread counts are set before torch
+loads: more threads than asked for would take the cores the served model answers on.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+import psutil
+
+from storage.database import Database
+from storage.errors import PrefLoopError
+from storage.runs import claim_run
+
+
+def main() -> int:
+    """The process's exit status: 0 done, 2 not ours to do, 1 failed."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    options = parse(sys.argv[1:])
+    database = Database(options.database_url)
+    try:
+        with database.write() as session:
+            run = claim_run(session, options.run_id, pid=os.getpid(), process_started_at=psutil.Process().create_time())
+    except PrefLoopError as error:
+        logging.error("%s", error)
+        return 2
+    threads = str(run.config.get("threads", 1))
+    os.environ |= {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1"}
+    from trainer.worker import Worker
+
+    return Worker(
+        database,
+        run,
+        data_dir=options.data_dir,
+        model_source=options.model_source,
+        device=options.device,
+        gate_prompts=options.gate_prompts,
+    ).work()
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer", description="Work on one queued training run.")
+    parser.add_argument("run_id")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--database-url", required=True)
+    parser.add_argument("--model-source", required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--gate-prompts", type=int, default=300)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""From stored preferences to what a run learns from: which of them, as which examples, with which digest.
+
+`preferences: auto` uses all choices so far, unless a preference model of the earlier ones is significantly wrong about
+those made since the last run: then wishes have changed, and the run and its gate use only the newer ones and say so.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlmodel import Session
+
+from storage.preferences import PreferencePair, edited_pairs, preference_pairs
+from storage.runs import previous_run
+from storage.tables import Split, TrainingRun
+from trainer.evaluation.preference_model import Item, cross_fit, features, wishes_changed
+from trainer.examples import Demonstration, Pair
+from trainer.policy import Policy
+
+MIN_EARLIER = 10  # pairs; a model of fewer has no interval worth asking
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from. `features` [2P, F] of the initial model: P chosen, then P rejected."""
+
+    pairs: list[Pair]
+    groups: list[str]
+    features: NDArray[np.float64]
+    preference_ids: tuple[int, ...]
+    first_preference_id: int
+    digest: str
+    note: str
+
+    @property
+    def chosen_features(self) -> NDArray[np.float64]:
+        return self.features[: len(self.pairs)]
+
+    @property
+    def rejected_features(self) -> NDArray[np.float64]:
+        return self.features[len(self.pairs) :]
+
+    @property
+    def demonstrations(self) -> list[Demonstration]:
+        return [Demonstration(p.prompt, p.chosen, p.preference_id, p.group) for p in self.pairs]
+
+
+def build_dataset(session: Session, run: TrainingRun, initial: Policy) -> TrainingData:
+    """The run's training data, from choices made up to its queueing.
+
+    Pairs whose transcripts diverge before the last turn are left out, and the note says how many.
+    """
+    stored = [p for p in preference_pairs(session, splits=[Split.train]) if p.newest <= run.last_preference_id]
+    usable = [p for p in stored if p.chosen.turns is None and p.rejected.turns is None]
+    table = _features(initial, usable)
+    kept, first, why = _select(session, run, usable, table)
+    edits = edited_pairs(session) if run.config.get("preferences", "auto") != "last" else []
+    pairs = [_example(p) for p in (*(usable[i] for i in kept), *edits)]
+    chosen = np.concatenate([table[0][kept], _features(initial, edits)[0]]) if edits else table[0][kept]
+    rejected = np.concatenate([table[1][kept], _features(initial, edits)[1]]) if edits else table[1][kept]
+    note = f"{len(pairs)} pairs; {why}"
+    if edits:
+        note += f", with {len(edits)} edited replies"
+    if len(stored) > len(usable):
+        note += f"; {len(stored) - len(usable)} that differ before the last turn were left out"
+    return TrainingData(
+        pairs=pairs,
+        groups=[p.group for p in pairs],
+        features=np.concatenate([chosen, rejected]),
+        preference_ids=tuple(i for index in kept for i in usable[index].preference_ids),
+        first_preference_id=first,
+        digest=_digest(pairs),
+        note=note + ".",
+    )
+
+
+def _select(
+    session: Session,
+    run: TrainingRun,
+    pairs: list[PreferencePair],
+    table: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> tuple[list[int], int, str]:
+    """Indices of the pairs to use, the preference id they begin after, and why these."""
+    wanted = str(run.config.get("preferences", "auto"))
+    everything = list(range(len(pairs)))
+    if wanted == "all":
+        return everything, 0, "all choices so far, as configured"
+    if wanted.startswith("last "):
+        kept = everything[-int(wanted.removeprefix("last ")) :]
+        return kept, 0, f"the last {len(kept)} decided choices, as configured"
+    before = previous_run(session, run)
+    if before is None:
+        return everything, 0, "all choices so far"
+    begin, border = before.first_preference_id, before.last_preference_id
+    current = [i for i in everything if pairs[i].newest > begin]
+    earlier = [i for i in current if pairs[i].newest <= border]
+    newer = [i for i in current if pairs[i].newest > border]
+    so_far = "all choices so far" if begin == 0 else "all choices since wishes last changed"
+    if len(earlier) < MIN_EARLIER or not newer:
+        return current, begin, so_far
+    chosen, rejected = table
+    model = cross_fit(chosen[earlier], rejected[earlier], [pairs[i].group_key for i in earlier])
+    check = wishes_changed(model, chosen[newer], rejected[newer])
+    if check.changed:
+        return newer, border, f"only the newer choices. {check.reason}".rstrip(".")
+    return current, begin, so_far
+
+
+def _features(initial: Policy, pairs: list[PreferencePair]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    items: list[Item] = [(p.messages, p.chosen.text) for p in pairs] + [(p.messages, p.rejected.text) for p in pairs]
+    table = features(initial, items)
+    return table[: len(pairs)], table[len(pairs) :]
+
+
+def _example(pair: PreferencePair) -> Pair:
+    return Pair(
+        prompt=pair.messages,
+        chosen=pair.chosen.text,
+        rejected=pair.rejected.text,
+        preference_id=pair.newest if pair.preference_ids else 0,
+        group=pair.group_key,
+    )
+
+
+def _digest(pairs: list[Pair]) -> str:
+    lines = (json.dumps([p.prompt, p.chosen, p.rejected], ensure_ascii=True) + "\n" for p in pairs)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,89 @@
+"""Starting the trainer: `python -m trainer RUN_ID` in a process session of its own, output to a file.
+
+The web process starts it by command and never imports its work. A trainer lives on when the app dies; the next app
+adopts it by pid and start time, since pids are used again and a zombie still answers to its pid.
+"""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+SAME_START_S = 1.0  # clock ticks make start times differ a little between readings
+
+
+@dataclass
+class TrainerProcess:
+    """A trainer by pid and start time (seconds since the epoch); `child` where this process started it."""
+
+    pid: int
+    started_at: float
+    child: subprocess.Popen[bytes] | None = None
+
+    def alive(self) -> bool:
+        if self.child is not None and self.child.poll() is not None:
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started_at) < SAME_START_S
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def terminate(self) -> None:
+        """SIGTERM: save and stop. Nothing happens when it is gone."""
+        if self.alive():
+            psutil.Process(self.pid).terminate()
+
+    def wait(self, *, timeout_s: float) -> bool:
+        """Whether it ended in time."""
+        try:
+            psutil.Process(self.pid).wait(timeout=timeout_s)
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.TimeoutExpired:
+            return False
+        return True
+
+    def how_it_ended(self) -> str:
+        """In words: exit status or signal where known."""
+        code = self.child.poll() if self.child is not None else None
+        if code is None:
+            return "ended"
+        return f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts trainers with the app's settings as arguments; they read no environment of ours."""
+
+    data_dir: Path
+    database_url: str
+    model_source: str
+    device: str
+    gate_prompts: int
+
+    def launch(self, run_id: str) -> TrainerProcess:
+        """Start the trainer of this run; it claims the run itself."""
+        folder = self.data_dir / "runs" / run_id
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            sys.executable,
+            "-m",
+            "trainer",
+            run_id,
+            f"--data-dir={self.data_dir}",
+            f"--database-url={self.database_url}",
+            f"--model-source={self.model_source}",
+            f"--device={self.device}",
+            f"--gate-prompts={self.gate_prompts}",
+        ]
+        with (folder / "log").open("ab") as log:
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        return TrainerProcess(child.pid, psutil.Process(child.pid).create_time(), child)
+
+    def adopt(self, pid: int, started_at: float) -> TrainerProcess:
+        """A trainer that another app process started."""
+        return TrainerProcess(pid, started_at)
