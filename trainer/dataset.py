@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlmodel import Session
 
+from storage.errors import Invalid
 from storage.preferences import PreferencePair, edited_pairs, preference_pairs
 from storage.runs import previous_run
 from storage.tables import Split, TrainingRun
@@ -56,10 +57,19 @@ def build_dataset(session: Session, run: TrainingRun, initial: Policy) -> Traini
     usable = [p for p in stored if p.chosen.turns is None and p.rejected.turns is None]
     table = _features(initial, usable)
     kept, first, why = _select(session, run, usable, table)
-    edits = edited_pairs(session) if run.config.get("preferences", "auto") != "last" else []
+    if not kept and not edits:
+        raise Invalid(
+            f"There is nothing to learn from: {len(stored)} decided pairs of train prompts.",
+            hint="Label some comparisons first; ties and skips make no pairs.",
+        )
+    limited = str(run.config.get("preferences", "auto")).startswith("last ")
+    edits = [] if limited else edited_pairs(session)
     pairs = [_example(p) for p in (*(usable[i] for i in kept), *edits)]
-    chosen = np.concatenate([table[0][kept], _features(initial, edits)[0]]) if edits else table[0][kept]
-    rejected = np.concatenate([table[1][kept], _features(initial, edits)[1]]) if edits else table[1][kept]
+    chosen, rejected = table[0][kept], table[1][kept]
+    if edits:
+        edited = _features(initial, edits)
+        chosen = np.concatenate([chosen, edited[0]]) if kept else edited[0]
+        rejected = np.concatenate([rejected, edited[1]]) if kept else edited[1]
     note = f"{len(pairs)} pairs; {why}"
     if edits:
         note += f", with {len(edits)} edited replies"

@@ -1,0 +1,72 @@
+"""Samples of the held-out prompts: the same seeds and settings for every model, kept on disk once made.
+
+A model that is served was a candidate before, and the initial model never changes, so most gates only sample the
+newcomer. The file's name is the digest of everything that shapes it; a changed weight is another file.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from trainer.generation import Generated, Sampling, generate
+from trainer.policy import Policy
+
+SAMPLES = 4  # a side and prompt: sixteen pairings
+SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=160)
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class HeldoutPrompt:
+    id: int
+    messages: Messages
+
+
+def nested(prompts: Sequence[HeldoutPrompt], count: int) -> list[HeldoutPrompt]:
+    """The first `count` in an order fixed by each prompt's own hash, so that smaller sets lie within larger ones."""
+    return sorted(prompts, key=lambda p: hashlib.sha256(json.dumps(p.messages).encode()).digest())[:count]
+
+
+def sample(
+    policy: Policy,
+    prompts: Sequence[HeldoutPrompt],
+    *,
+    folder: Path,
+    on_progress: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
+) -> list[Generated]:
+    """SAMPLES completions for each prompt, in order, prompt by prompt; read from `folder` where they were made before.
+
+    The seed of the k-th sample depends on the prompt and k alone.
+    """
+    path = folder / f"{_key(policy, prompts)}.jsonl"
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [Generated(**{**row, "token_ids": tuple(row["token_ids"])}) for row in map(json.loads, lines)]
+    made = generate(
+        policy,
+        [p.messages for p in prompts for _ in range(SAMPLES)],
+        sampling=SAMPLING,
+        seeds=[_seed(p, k) for p in prompts for k in range(SAMPLES)],
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    if not should_stop():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".tmp")
+        partial.write_text("".join(json.dumps(asdict(g)) + "\n" for g in made), encoding="utf-8")
+        partial.replace(path)
+    return made
+
+
+def _seed(prompt: HeldoutPrompt, k: int) -> int:
+    digest = hashlib.sha256(f"{k}:{json.dumps(prompt.messages)}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def _key(policy: Policy, prompts: Sequence[HeldoutPrompt]) -> str:
+    shape = [policy.digest, asdict(SAMPLING), SAMPLES, [p.messages for p in prompts]]
+    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:32]

@@ -1,0 +1,339 @@
+"""The trainer's work on one claimed run: data, training, checkpoint, gate, and one transaction that ends it.
+
+Everything it learns is written as it goes, at most once a second. SIGTERM means save and stop: cancelled where that was
+asked for, else interrupted, to be resumed. A killed worker leaves its saves; the next attempt goes on from them.
+"""
+
+import importlib
+import logging
+import shutil
+import signal
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sqlmodel import col, select
+
+from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
+from storage.database import Database
+from storage.deployments import current_deployment
+from storage.evaluations import record_evaluation, record_gate_decision, record_judge
+from storage.runs import (
+    Fenced,
+    finish_run,
+    get_run,
+    mark_evaluating,
+    mark_interrupted,
+    record_dataset,
+    record_progress,
+)
+from storage.tables import (
+    Checkpoint,
+    CheckpointKind,
+    Evaluation,
+    GateDecisionRow,
+    Outcome,
+    ReferenceLogprob,
+    RunStatus,
+    TrainingRun,
+    now,
+)
+from trainer.algorithms.callbacks import Stopped, TrainResult
+from trainer.configs import parse_config
+from trainer.dataset import TrainingData, build_dataset
+from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
+from trainer.manifest import read_manifest
+from trainer.policy import Policy, load_policy
+
+log = logging.getLogger("trainer")
+
+MODULES = {"sft": "sft", "reward_model": "reward_model", "dpo": "pairs"}
+KINDS = {"sft": CheckpointKind.full, "reward_model": CheckpointKind.reward_model, "dpo": CheckpointKind.adapter}
+JUDGE = "preference_model"
+WRITE_EVERY_S = 1.0
+
+
+class RunReporter:
+    """Progress, metrics and stops of one attempt; satisfies trainer.algorithms' Reporter."""
+
+    def __init__(self, database: Database, run_id: str, attempt: int) -> None:
+        self._database = database
+        self._run_id = run_id
+        self._attempt = attempt
+        self._stage = "starting"
+        self._progress = (0, 0)
+        self._metrics: list[tuple[int, str, float]] = []
+        self._written_at = 0.0
+        self.stopping = False
+
+    def step(self, step: int, total: int, metrics: dict[str, float]) -> None:
+        """One optimiser step has been made."""
+        self._progress = (step, total)
+        self._metrics += [(step, name, value) for name, value in metrics.items()]
+        if metrics:
+            told = " ".join(f"{name.split('/')[-1]} {value:.4g}" for name, value in metrics.items())
+            log.info("step %d of %d %s", step, total, told)
+        self._write()
+
+    def log(self, line: str) -> None:
+        log.info("%s", line)
+
+    def stage(self, stage: str, step: int = 0, total: int = 0) -> None:
+        """What is done now, and how far it is."""
+        if stage != self._stage:
+            log.info("%s", stage)
+            self._stage = stage
+            self._written_at = 0.0
+        self._progress = (step, total)
+        self._write()
+
+    def should_stop(self) -> bool:
+        self._write()
+        return self.stopping
+
+    def flush(self) -> None:
+        self._written_at = 0.0
+        self._write()
+
+    def _write(self) -> None:
+        if time.monotonic() - self._written_at < WRITE_EVERY_S and self._written_at:
+            return
+        metrics, self._metrics = self._metrics, []
+        with self._database.write() as session:
+            asked = record_progress(
+                session,
+                self._run_id,
+                attempt=self._attempt,
+                stage=self._stage,
+                step=self._progress[0],
+                total_steps=self._progress[1],
+                metrics=metrics,
+            )
+        self._written_at = time.monotonic()
+        self.stopping = self.stopping or asked
+
+
+class StoredReferences:
+    """Reference log-probabilities kept in the database, so that no run computes one twice."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, keys: list[str]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        with self._database.read() as session:
+            for start in range(0, len(keys), 500):
+                part = keys[start : start + 500]
+                query = select(ReferenceLogprob).where(col(ReferenceLogprob.key).in_(part))
+                found |= {row.key: row.logprob for row in session.exec(query)}
+        return found
+
+    def put(self, values: dict[str, float]) -> None:
+        with self._database.write() as session:
+            for key, value in values.items():
+                session.merge(ReferenceLogprob(key=key, logprob=value, tokens=0))
+
+
+class Worker:
+    """One attempt at one run. `work` returns the process's exit status."""
+
+    def __init__(
+        self,
+        database: Database,
+        run: TrainingRun,
+        *,
+        data_dir: Path,
+        model_source: str,
+        device: str,
+        gate_prompts: int,
+    ) -> None:
+        self._database = database
+        self._run = run
+        self._data_dir = data_dir
+        self._model_source = model_source
+        self._device = device
+        self._gate_prompts = gate_prompts
+        self._work = data_dir / "runs" / run.id / "work"
+        self._output = data_dir / "checkpoints" / run.id
+        self._reporter = RunReporter(database, run.id, run.attempt)
+
+    def work(self) -> int:
+        signal.signal(signal.SIGTERM, self._stop)
+        try:
+            self._train_and_judge()
+        except Stopped:
+            return self._end_stopped()
+        except Fenced as error:
+            log.warning("%s", error)
+            return 2
+        except Exception as error:
+            traceback.print_exc()
+            self._end(RunStatus.failed, error=f"{type(error).__name__}: {error}")
+            return 1
+        shutil.rmtree(self._work, ignore_errors=True)  # the optimiser's saves; the checkpoint has what is kept
+        return 0
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self._reporter.stopping = True
+
+    def _train_and_judge(self) -> None:
+        reporter = self._reporter
+        reporter.stage("loading the initial model")
+        initial = load_policy(self._model_source, device=self._device)
+        reporter.stage("reading the choices")
+        with self._database.read() as session:
+            data = build_dataset(session, self._run, initial)
+        with self._database.write() as session:
+            record_dataset(
+                session,
+                self._run.id,
+                attempt=self._run.attempt,
+                digest=data.digest,
+                pairs=len(data.pairs),
+                note=data.note,
+                first_preference_id=data.first_preference_id,
+            )
+        log.info("%s", data.note)
+        if not self._output.exists():
+            reporter.stage("training")
+            result = self._train(data)
+            log.info("trained %d steps, checkpoint %s", result.steps, result.digest[:12])
+        self._record_checkpoint(data, initial)
+        if self._run.algorithm == "reward_model":
+            self._end(RunStatus.succeeded)
+            return
+        self._judge(data, initial)
+
+    def _train(self, data: TrainingData) -> TrainResult:
+        config = parse_config(self._run.algorithm, self._run.config)
+        module = importlib.import_module(f"trainer.algorithms.{MODULES[self._run.algorithm]}")
+        extra: dict[str, Any] = {}
+        if self._run.algorithm == "dpo":
+            extra["references"] = StoredReferences(self._database)
+        self._work.mkdir(parents=True, exist_ok=True)
+        self._output.parent.mkdir(parents=True, exist_ok=True)
+        result: TrainResult = module.train(
+            config=config,
+            examples=data.demonstrations if self._run.algorithm == "sft" else data.pairs,
+            policy_source=self._model_source,
+            start_from=self._start_source(),
+            output=self._output,
+            work=self._work,
+            reporter=self._reporter,
+            device=self._device,
+            **extra,
+        )
+        self._reporter.flush()
+        return result
+
+    def _start_source(self) -> str | None:
+        """The served checkpoint's folder where the run continues it; None for the initial model."""
+        if self._run.config.get("start_from") != "served":
+            return None
+        served = self._served()
+        return None if served.id == INITIAL else str(self._data_dir / served.source)
+
+    def _served(self) -> Checkpoint:
+        with self._database.read() as session:
+            deployment = current_deployment(session)
+            return get_checkpoint(session, deployment.checkpoint_id if deployment else INITIAL)
+
+    def _record_checkpoint(self, data: TrainingData, initial: Policy) -> None:
+        """The row of the folder just written; a resumed attempt finds both there."""
+        from trainer.manifest import verify_manifest
+
+        digest = verify_manifest(self._output)
+        started = self._served().id if self._start_source() else INITIAL
+        with self._database.write() as session:
+            if session.get(Checkpoint, self._run.id) is None:
+                record_checkpoint(
+                    session,
+                    checkpoint=Checkpoint(
+                        id=self._run.id,
+                        name=self._run.id,
+                        kind=CheckpointKind(read_manifest(self._output).kind),
+                        source=f"checkpoints/{self._run.id}",
+                        digest=digest,
+                        base_id=INITIAL,
+                        started_from_id=started,
+                        run_id=self._run.id,
+                        algorithm=self._run.algorithm,
+                        config=self._run.config,
+                        dataset_digest=data.digest,
+                    ),
+                    preference_ids=data.preference_ids,
+                )
+            mark_evaluating(session, self._run.id, attempt=self._run.attempt, checkpoint_id=self._run.id)
+
+    def _judge(self, data: TrainingData, initial: Policy) -> None:
+        reporter = self._reporter
+        served = self._served()
+        candidate = Side(self._run.id, load_policy(self._output, device=self._device, base=self._model_source))
+        first = Side(INITIAL, initial)
+        second = first if served.id == INITIAL else Side(served.id, self._load(served))
+        prompts = heldout_prompts(self._database, initial, count=self._gate_prompts)
+        comparer = Comparer(
+            initial=first,
+            samples_folder=self._data_dir / "samples",
+            tell=reporter.stage,
+            should_stop=reporter.should_stop,
+        )
+        compared = comparer.compare(candidate, second, data=data, prompts=prompts)
+        if reporter.stopping:
+            raise Stopped("stopped while the checkpoint was being judged")
+        self._conclude(compared, served.id)
+
+    def _load(self, checkpoint: Checkpoint) -> Policy:
+        base = self._model_source if checkpoint.kind is CheckpointKind.adapter else None
+        return load_policy(self._data_dir / checkpoint.source, device=self._device, base=base)
+
+    def _conclude(self, compared: Compared, served_id: str) -> None:
+        """Verdicts, decision and the run's end: one transaction."""
+        decision = compared.decision
+        for reason in decision.reasons:
+            log.info("%s: %s", decision.outcome, reason)
+        with self._database.write() as session:
+            record_judge(session, judge_id=JUDGE, kind=JUDGE, revision="1")
+            for baseline, verdicts in compared.verdicts.items():
+                evaluation = Evaluation(
+                    candidate_id=self._run.id,
+                    baseline=baseline,
+                    judge_id=JUDGE,
+                    run_id=self._run.id,
+                    status=RunStatus.succeeded,
+                    config={"dataset_digest": compared.judge_revision},
+                    step=len(verdicts),
+                    total_steps=len(verdicts),
+                    finished_at=now(),
+                )
+                record_evaluation(session, evaluation, verdicts)
+            record_gate_decision(
+                session,
+                GateDecisionRow(
+                    run_id=self._run.id,
+                    checkpoint_id=self._run.id,
+                    baseline_id=served_id,
+                    outcome=Outcome(decision.outcome),
+                    reasons=decision.reasons,
+                    guards=[asdict(g) for g in decision.guards],
+                    figures=compared.figures(),
+                ),
+            )
+            finish_run(session, self._run.id, attempt=self._run.attempt, status=RunStatus.succeeded)
+
+    def _end_stopped(self) -> int:
+        with self._database.write() as session:
+            run = get_run(session, self._run.id)
+            if run.cancel_requested:
+                finish_run(session, run.id, attempt=self._run.attempt, status=RunStatus.cancelled)
+            else:
+                reason = "It was told to stop and has saved; it goes on when the app starts again."
+                mark_interrupted(session, run.id, attempt=self._run.attempt, reason=reason)
+        return 0
+
+    def _end(self, status: RunStatus, error: str | None = None) -> None:
+        with self._database.write() as session:
+            finish_run(session, self._run.id, attempt=self._run.attempt, status=status, error=error)
