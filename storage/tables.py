@@ -396,7 +396,6 @@ class ReferenceLogprob(SQLModel, table=True):
         primary_key=True, description="SHA-256 of prompt, completion, reference weights, template, truncation"
     )
     logprob: float = Field(description="summed over tokens, nats")
-    tokens: int
 
 
 class ImportedFile(SQLModel, table=True):

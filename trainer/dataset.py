@@ -57,13 +57,13 @@ def build_dataset(session: Session, run: TrainingRun, initial: Policy) -> Traini
     usable = [p for p in stored if p.chosen.turns is None and p.rejected.turns is None]
     table = _features(initial, usable)
     kept, first, why = _select(session, run, usable, table)
+    limited = str(run.config.get("preferences", "auto")).startswith("last ")
+    edits = [] if limited else edited_pairs(session)
     if not kept and not edits:
         raise Invalid(
             f"There is nothing to learn from: {len(stored)} decided pairs of train prompts.",
             hint="Label some comparisons first; ties and skips make no pairs.",
         )
-    limited = str(run.config.get("preferences", "auto")).startswith("last ")
-    edits = [] if limited else edited_pairs(session)
     pairs = [_example(p) for p in (*(usable[i] for i in kept), *edits)]
     chosen, rejected = table[0][kept], table[1][kept]
     if edits:

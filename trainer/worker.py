@@ -4,12 +4,14 @@ Everything it learns is written as it goes, at most once a second. SIGTERM means
 asked for, else interrupted, to be resumed. A killed worker leaves its saves; the next attempt goes on from them.
 """
 
+import hashlib
 import importlib
 import logging
 import shutil
 import signal
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -42,6 +44,7 @@ from storage.tables import (
     now,
 )
 from trainer.algorithms.callbacks import Stopped, TrainResult
+from trainer.algorithms.reference import ReferenceKey
 from trainer.configs import parse_config
 from trainer.dataset import TrainingData, build_dataset
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
@@ -122,19 +125,24 @@ class StoredReferences:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, keys: list[str]) -> dict[str, float]:
-        found: dict[str, float] = {}
+    def get(self, keys: Sequence[ReferenceKey]) -> dict[ReferenceKey, float]:
+        by_digest = {_digest(key): key for key in keys}
+        wanted, found = list(by_digest), {}
         with self._database.read() as session:
-            for start in range(0, len(keys), 500):
-                part = keys[start : start + 500]
+            for start in range(0, len(wanted), 500):  # SQLite binds a limited number of variables
+                part = wanted[start : start + 500]
                 query = select(ReferenceLogprob).where(col(ReferenceLogprob.key).in_(part))
-                found |= {row.key: row.logprob for row in session.exec(query)}
+                found |= {by_digest[row.key]: row.logprob for row in session.exec(query)}
         return found
 
-    def put(self, values: dict[str, float]) -> None:
+    def put(self, values: Mapping[ReferenceKey, float]) -> None:
         with self._database.write() as session:
             for key, value in values.items():
-                session.merge(ReferenceLogprob(key=key, logprob=value, tokens=0))
+                session.merge(ReferenceLogprob(key=_digest(key), logprob=value))
+
+
+def _digest(key: ReferenceKey) -> str:
+    return hashlib.sha256("\n".join(map(str, key)).encode()).hexdigest()
 
 
 class Worker:
@@ -212,14 +220,13 @@ class Worker:
         module = importlib.import_module(f"trainer.algorithms.{MODULES[self._run.algorithm]}")
         extra: dict[str, Any] = {}
         if self._run.algorithm == "dpo":
-            extra["references"] = StoredReferences(self._database)
+            extra["reference_store"] = StoredReferences(self._database)
         self._work.mkdir(parents=True, exist_ok=True)
         self._output.parent.mkdir(parents=True, exist_ok=True)
         result: TrainResult = module.train(
             config=config,
             examples=data.demonstrations if self._run.algorithm == "sft" else data.pairs,
-            policy_source=self._model_source,
-            start_from=self._start_source(),
+            policy_source=self._start_source() or self._model_source,
             output=self._output,
             work=self._work,
             reporter=self._reporter,
