@@ -131,8 +131,7 @@ class ComparisonMaker:
             if made[0].text.strip() == made[1].text.strip() or any(trips_guard(g.text) for g in made):
                 continue
             return [
-                self._completion(prompt, ticket.checkpoint_id, g, seed)
-                for g, seed in zip(made, seeds, strict=True)
+                self._completion(prompt, ticket.checkpoint_id, g, seed) for g, seed in zip(made, seeds, strict=True)
             ]
         log.info("prompt %s gave no two different sound completions", prompt.id)
         return None

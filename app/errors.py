@@ -1,6 +1,6 @@
 """Renders the error tree of storage/errors.py: one JSON shape for programs, one sentence for a toast.
 
-    {"error": {"code": "not_found", "message": "There is no ...", "hint": "GET ... lists them."}}
+{"error": {"code": "not_found", "message": "There is no ...", "hint": "GET ... lists them."}}
 """
 
 from typing import Any
@@ -51,5 +51,3 @@ def install(app: FastAPI) -> None:
         return JSONResponse(
             body(code.get(error.status_code, "error"), str(error.detail)), error.status_code, error.headers
         )
-
-

@@ -185,9 +185,7 @@ def _shown(session: Session, comparison: Comparison) -> ShownComparison:
 def _recorded(session: Session, preference: Preference, created: bool) -> Recorded:
     left, right = sides(session, get_comparison(session, preference.comparison_id))
     assert preference.id is not None
-    return Recorded(
-        preference.id, created, preference.choice, _revealed(session, left), _revealed(session, right)
-    )
+    return Recorded(preference.id, created, preference.choice, _revealed(session, left), _revealed(session, right))
 
 
 def _revealed(session: Session, completion: Completion) -> Revealed:

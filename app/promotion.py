@@ -199,7 +199,10 @@ class Promotion:
 
     def _told_serving(self, deployment_id: int) -> bool:
         return any(
-            e.event == "serving" for entry in self.ledger() if entry.deployment.id == deployment_id for e in entry.events
+            e.event == "serving"
+            for entry in self.ledger()
+            if entry.deployment.id == deployment_id
+            for e in entry.events
         )
 
     def _swap(self, wanted: Deployment) -> bool:

@@ -132,7 +132,9 @@ class Runs:
                 algorithm=schedule.algorithm,
                 config=self.check(schedule.algorithm, schedule.config),
                 trigger="preferences" if enough else "cron",
-                started_because=f"started by {new} new choices" if enough else f"started by the clock ({schedule.cron})",
+                started_because=f"started by {new} new choices"
+                if enough
+                else f"started by the clock ({schedule.cron})",
                 automatic=True,
             )
 

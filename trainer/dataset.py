@@ -86,6 +86,22 @@ def build_dataset(session: Session, run: TrainingRun, initial: Policy) -> Traini
     )
 
 
+def all_choices(session: Session, initial: Policy) -> TrainingData:
+    """Every decided pair so far as data, for comparing checkpoints outside of a run."""
+    pairs = [p for p in preference_pairs(session) if p.chosen.turns is None and p.rejected.turns is None]
+    examples = [_example(p) for p in pairs]
+    chosen, rejected = _features(initial, pairs)
+    return TrainingData(
+        pairs=examples,
+        groups=[p.group for p in examples],
+        features=np.concatenate([chosen, rejected]),
+        preference_ids=tuple(i for p in pairs for i in p.preference_ids),
+        first_preference_id=0,
+        digest=_digest(examples),
+        note=f"{len(pairs)} pairs; all choices so far.",
+    )
+
+
 def _select(
     session: Session,
     run: TrainingRun,

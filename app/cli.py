@@ -1,0 +1,310 @@
+"""The `prefloop` command. Each command is a thin reader of its arguments; the work is in the modules it calls."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+# before torch is loaded by any command: one steady thread beside the trainer's, no look-ups of ours on the network
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.settings import Settings
+from storage.errors import Invalid, PrefLoopError
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Label, train, gate, serve: one loop.")
+starter = typer.Typer(no_args_is_help=True, help="The embedded starter model.")
+cli.add_typer(starter, name="starter")
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="This project's folder; default PREFLOOP_DATA_DIR.")]
+Model = Annotated[str | None, typer.Option(help="Hub id or folder of the initial model; default: the starter.")]
+
+
+def main() -> None:
+    """Entry point: an expected failure is one line on stderr and status 1."""
+    try:
+        cli()
+    except PrefLoopError as error:
+        Console(stderr=True).print(f"[red]{error.message}[/red] {error.hint}", markup=True, highlight=False)
+        sys.exit(1)
+
+
+def _settings(**given: Any) -> Settings:
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default PREFLOOP_HOST or 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default PREFLOOP_PORT or 7860.")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+) -> None:
+    """Serve the web app: label, chat, train, win rates."""
+    import uvicorn
+
+    from app.main import create_app
+
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    for noisy in ("httpx", "apscheduler"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    settings = _settings(host=host, port=port, data_dir=data_dir, model=model)
+    app = create_app(settings)
+    print(f"PrefLoop: http://{settings.host}:{settings.port}  (data in {settings.data_dir.resolve()})", flush=True)
+    # open pages hold event streams; without this limit Ctrl-C would wait for them
+    uvicorn.run(
+        app, host=settings.host, port=settings.port, timeout_graceful_shutdown=3, log_level="warning", workers=1
+    )
+
+
+@cli.command()
+def train(
+    algorithm: Annotated[str, typer.Argument(help="sft, reward_model or dpo.")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="field=value of its config; repeatable.")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+) -> None:
+    """Queue a run and train it here, unless a running app takes it first; follows it to its end."""
+    from app.follow import follow_run
+    from app.runs import Runs
+    from storage.database import Database
+    from trainer.launcher import Launcher
+
+    settings = _settings(data_dir=data_dir, model=model)
+    database = Database(settings.url)
+    database.migrate()
+    _bind(settings, database)
+    runs = Runs(database, data_dir=settings.data_dir, auto_train=settings.auto_train, starter=settings.serves_starter)
+    run = runs.start(algorithm=algorithm, config=_fields(set_ or []), by="prefloop train")
+    launcher = Launcher(
+        data_dir=settings.data_dir,
+        database_url=settings.url,
+        model_source=settings.model_source,
+        device=settings.device,
+        gate_prompts=settings.gate_prompts,
+    )
+    ended = follow_run(runs, launcher, run.id)
+    sys.exit(0 if ended == "succeeded" else 1)
+
+
+@cli.command()
+def evaluate(
+    candidate: Annotated[str, typer.Argument(help="Checkpoint id, as in `prefloop checkpoints`.")],
+    baseline: Annotated[str, typer.Option(help="Another checkpoint id, or initial.")] = "initial",
+    prompts: Annotated[int, typer.Option(min=8, max=300, help="How many held-out prompts.")] = 300,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: DataDir = None,
+    model: Model = None,
+) -> None:
+    """Compare two checkpoints on held-out prompts: guards, and the preference model of all choices so far."""
+    from app.follow import evaluate_checkpoint
+    from storage.database import Database
+
+    settings = _settings(data_dir=data_dir, model=model)
+    database = Database(settings.url)
+    database.migrate()
+    _bind(settings, database)
+    compared = evaluate_checkpoint(database, settings, candidate=candidate, baseline=baseline, prompts=prompts)
+    if as_json:
+        print(json.dumps(compared, indent=1))
+        return
+    table = Table("guard", "holds", "what was seen", title=f"{candidate} against {baseline}")
+    for guard in compared["guards"]:
+        table.add_row(guard["name"], "yes" if guard["passed"] else "NO", guard["reason"])
+    Console().print(table)
+    for reason in compared["reasons"]:
+        print(reason)
+
+
+@cli.command()
+def simulate(
+    rule: Annotated[str, typer.Option(help="A named rule, not-RULE, or package.module:function.")],
+    labels: Annotated[int, typer.Option(min=1, help="How many comparisons to label.")] = 100,
+    url: Annotated[str, typer.Option(help="Where PrefLoop is served.")] = "",
+    completions: Annotated[int, typer.Option(min=1, help="How many to measure on, before and after.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the measured completions.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Label over the REST API by a rule, wait for the run it triggers, print what changed."""
+    from trainer.starter.check import find_rule
+
+    from app.simulation import Simulation
+
+    try:
+        found = find_rule(rule)
+    except (ValueError, LookupError) as error:
+        raise Invalid(str(error)) from error
+    settings = _settings()
+    simulation = Simulation(
+        url or f"http://{settings.host}:{settings.port}",
+        token=settings.token,
+        tell=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    result = simulation.run(found, labels=labels, completions=completions, seed=seed)
+    if as_json:
+        print(json.dumps(result.as_dict(), indent=1))
+        return
+    table = Table("", "before", "after", title=f"{rule}: {labels} labels, {result.decided} decided")
+    b, a = result.before, result.after
+    table.add_row("checkpoint", b.checkpoint_id, a.checkpoint_id)
+    table.add_row(f"satisfy the rule (n {b.n})", f"{b.share:.1%}", f"{a.share:.1%}")
+    if b.right is not None and a.right is not None:
+        table.add_row(f"right (n {b.right_n})", f"{b.right:.1%}", f"{a.right:.1%}")
+    table.add_row("well-formed", f"{b.well_formed:.1%}", f"{a.well_formed:.1%}")
+    table.add_row("mean length, characters", f"{b.mean_length:.0f}", f"{a.mean_length:.0f}")
+    Console().print(table)
+    gate = result.run["gate"] or {"outcome": "no decision", "reasons": []}
+    print(f"{result.run['id']}: {gate['outcome']} after {result.seconds:.0f} s")
+    for reason in gate["reasons"]:
+        print(f"  {reason}")
+
+
+@cli.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file; .gz is read as it is.")],
+    format: Annotated[str, typer.Option(help="prompts, trl or hh-rlhf.")],
+    split: Annotated[str | None, typer.Option(help="train, validation or heldout; default: by group.")] = None,
+    offered: Annotated[bool, typer.Option("--offered", help="Put its prompts before people too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the file whole for one bad row.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Import prompts or preferences. Bad rows are told with their line and left out."""
+    from storage.database import Database
+    from storage.tables import Split
+    from storage.transfer import import_file
+
+    settings = _settings(data_dir=data_dir)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.url)
+    database.migrate()
+    report = import_file(
+        database,
+        path_or_stream=file,
+        format=format,
+        name=file.name,
+        split=_split(split, Split),
+        strict=strict,
+        offered=offered,
+    )
+    for skipped in report.skipped:
+        print(f"line {skipped.line}: skipped: {skipped.reason}")
+    print(f"{report.rows} rows: {report.added} added, {len(report.skipped)} skipped")
+
+
+def _split(name: str | None, kind: Any) -> Any:
+    if name is not None and name not in set(kind):
+        raise Invalid(f"There is no split {name!r}.", hint=f"Use one of {', '.join(kind)}.")
+    return None if name is None else kind(name)
+
+
+@cli.command()
+def export(
+    format: Annotated[str, typer.Option(help="prompts, trl or hh-rlhf.")],
+    output: Annotated[Path, typer.Option(help="The file to write.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Export prompts or preferences as JSONL."""
+    from storage.database import Database
+    from storage.transfer import export as export_rows
+
+    settings = _settings(data_dir=data_dir)
+    database = Database(settings.url)
+    database.migrate()
+    partial = output.with_name(output.name + ".part")
+    rows = 0
+    with database.read() as session, partial.open("wb") as file:
+        for row in export_rows(session, format=format):
+            file.write(row)
+            rows += row.count(b"\n")
+    partial.replace(output)
+    print(f"{rows} rows in {output}")
+
+
+@cli.command()
+def checkpoints(data_dir: DataDir = None) -> None:
+    """List checkpoints with their gate's outcome; the served one is marked."""
+    from storage.checkpoints import count_learned, list_checkpoints
+    from storage.database import Database
+    from storage.deployments import current_deployment
+    from storage.evaluations import gate_decision_of
+
+    database = Database(_settings(data_dir=data_dir).url)
+    database.migrate()
+    table = Table("", "id", "kind", "from", "preferences", "gate", "made")
+    with database.read() as session:
+        served = current_deployment(session)
+        for row in list_checkpoints(session):
+            decision = gate_decision_of(session, row.id)
+            table.add_row(
+                "served" if served and served.checkpoint_id == row.id else "",
+                row.id,
+                row.kind,
+                row.started_from_id or row.source,
+                str(count_learned(session, row.id)),
+                decision.outcome if decision else "",
+                f"{row.created_at:%Y-%m-%d %H:%M}",
+            )
+    Console().print(table)
+
+
+@starter.command("build")
+def starter_build(
+    out: Annotated[Path, typer.Option(help="Folder for the weights; the build's state is kept beside it.")],
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long to train; it can be resumed.")] = 50.0,
+    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+) -> None:
+    """Train the starter model from its grammar."""
+    from trainer.starter.build import build
+
+    build(out, minutes=minutes, seed=seed)
+
+
+@starter.command("evaluate")
+def starter_evaluate(
+    model: Annotated[Path | None, typer.Option(help="Folder of the weights; default: the embedded ones.")] = None,
+) -> None:
+    """Measure the starter model on held-out prompts."""
+    from trainer.starter.evaluate import evaluate as measure
+    from trainer.starter.evaluate import print_table
+
+    from trainer.starter import WEIGHTS
+
+    print_table(measure(model or WEIGHTS))
+
+
+def _fields(given: list[str]) -> dict[str, Any]:
+    """`beta=0.2` as {"beta": 0.2}: values are JSON where they parse as it, else text."""
+    values: dict[str, Any] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise Invalid(f"{item!r} is not field=value.", hint="For example --set beta=0.2.")
+        try:
+            values[name] = json.loads(value)
+        except json.JSONDecodeError:
+            values[name] = value
+    return values
+
+
+def _bind(settings: Settings, database: Any) -> None:
+    """Bind the data directory to its initial model, as the app does at its first start."""
+    from pathlib import Path as Folder
+
+    from storage.checkpoints import record_project
+    from trainer.policy import source_digest
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    name = Folder(settings.initial_model.rstrip("/")).name
+    with database.write() as session:
+        record_project(
+            session, initial_model=settings.initial_model, name=name, digest=source_digest(settings.model_source)
+        )

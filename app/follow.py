@@ -1,0 +1,106 @@
+"""Long work from the command line: a run followed to its end, two checkpoints compared."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from rich.progress import Progress, TextColumn, TimeRemainingColumn
+from sqlmodel import Session
+
+from app.runs import Runs, RunView
+from app.settings import Settings
+from storage.checkpoints import INITIAL, get_checkpoint
+from storage.database import Database
+from storage.errors import Invalid
+from storage.tables import FINAL, CheckpointKind
+from trainer.launcher import Launcher, TrainerProcess
+
+
+def follow_run(runs: Runs, launcher: Launcher, run_id: str) -> str:
+    """Train the run in a child process (a running app may have taken it already) and show its progress.
+
+    Returns its final status. Ctrl-C asks it to save and stop.
+    """
+    process: TrainerProcess | None = None
+    columns = (TextColumn("{task.description}"), *Progress.get_default_columns()[1:3], TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task("waiting", total=None)
+        try:
+            while (view := runs.get(run_id)).run.status not in FINAL:
+                if process is None and view.run.pid is None and runs.active() is None:
+                    process = launcher.launch(run_id)
+                elif process is not None and not process.alive() and view.run.pid in (None, process.pid):
+                    raise Invalid(f"The trainer of {run_id} {process.how_it_ended()}.", hint=_where(launcher, run_id))
+                run = view.run
+                progress.update(
+                    bar, description=run.stage or run.status, completed=run.step, total=run.total_steps or None
+                )
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            runs.cancel(run_id)
+            progress.console.print("stopping: it saves first")
+            if process is not None:
+                process.terminate()
+                process.wait(timeout_s=60)
+    _print_end(runs, view, launcher)
+    return str(view.run.status)
+
+
+def _where(launcher: Launcher, run_id: str) -> str:
+    return f"Its log: {launcher.data_dir / 'runs' / run_id / 'log'}"
+
+
+def _print_end(runs: Runs, view: RunView, launcher: Launcher) -> None:
+    view = runs.get(view.run.id)
+    print(f"{view.run.id}: {view.outcome}")
+    if view.run.error:
+        print(f"  {view.run.error} {_where(launcher, view.run.id)}")
+    for reason in view.decision.reasons if view.decision else ():
+        print(f"  {reason}")
+
+
+def evaluate_checkpoint(
+    database: Database, settings: Settings, *, candidate: str, baseline: str, prompts: int
+) -> dict[str, Any]:
+    """Guards and preference model of all choices so far, candidate against baseline, as plain data."""
+    from trainer.dataset import all_choices
+    from trainer.evaluation.compare import Comparer, Side, heldout_prompts
+    from trainer.policy import load_policy
+
+    initial = Side(INITIAL, load_policy(settings.model_source, device=settings.device))
+    with database.read() as session:
+        sides = [_side(session, settings, i, initial) for i in (candidate, baseline)]
+        data = all_choices(session, initial.policy)
+    with Progress() as progress:
+        bar = progress.add_task("loading", total=None)
+        comparer = Comparer(
+            initial=initial,
+            samples_folder=settings.data_dir / "samples",
+            tell=lambda stage, step, total: progress.update(bar, description=stage, completed=step, total=total),
+            should_stop=lambda: False,
+        )
+        chosen = heldout_prompts(database, initial.policy, count=prompts)
+        compared = comparer.compare(*sides, data=data, prompts=chosen)
+    decision = compared.decision
+    return {
+        "candidate": candidate,
+        "baseline": baseline,
+        "prompts": len(chosen),
+        "outcome": str(decision.outcome),
+        "reasons": decision.reasons,
+        "guards": [asdict(g) for g in decision.guards],
+        **compared.figures(),
+    }
+
+
+def _side(session: Session, settings: Settings, checkpoint_id: str, initial: Any) -> Any:
+    from trainer.evaluation.compare import Side
+    from trainer.policy import load_policy
+
+    if checkpoint_id == INITIAL:
+        return initial
+    row = get_checkpoint(session, checkpoint_id)
+    if row.kind is CheckpointKind.reward_model:
+        raise Invalid(f"{checkpoint_id} is a reward model; it writes nothing that could be compared.")
+    base = settings.model_source if row.kind is CheckpointKind.adapter else None
+    return Side(checkpoint_id, load_policy(settings.data_dir / row.source, device=settings.device, base=base))
