@@ -49,6 +49,7 @@ __all__ = [
     "RewardModel",
     "attach_adapter",
     "base_of",
+    "check_base",
     "continue_adapter",
     "file_digest",
     "is_checkpoint",

@@ -1,0 +1,18 @@
+"""One file per algorithm family, chosen by name; only the chosen one is imported, TRL takes seconds."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from trainer.configs import InvalidConfig
+
+if TYPE_CHECKING:
+    from trainer.algorithms.callbacks import TrainResult
+
+
+def train(algorithm: str, **arguments: Any) -> "TrainResult":
+    """Run `train` of the algorithm's file; see there for the arguments. Raises InvalidConfig for another name."""
+    files = {"sft": "sft", "reward_model": "reward_model", "dpo": "pairs"}
+    if algorithm not in files:
+        raise InvalidConfig([f"algorithm: {algorithm!r} is not known; choose one of {', '.join(files)}"])
+    result: TrainResult = import_module(f"trainer.algorithms.{files[algorithm]}").train(**arguments)
+    return result

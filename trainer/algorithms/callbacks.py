@@ -1,0 +1,185 @@
+"""What every algorithm shares around its loss: reporting, stopping, saving to resume from, and the result.
+
+`train` of each algorithm file takes a Reporter and returns a TrainResult. One TrainerCallback stands between
+the library's Trainer and the Reporter. A save counts only once it carries the `complete` mark, which is put
+there last, so a run that was killed while saving resumes from the save before. Leaves out what is learnt
+(the algorithm files) and rows (`trainer/worker.py`).
+"""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from trainer.configs import AlgorithmConfig
+from trainer.policy import is_checkpoint, verify_manifest
+
+COMPLETE = "complete"
+
+
+class Stopped(Exception):
+    """The run was asked to stop; it saved first and resumes from there."""
+
+
+class InvariantViolated(RuntimeError):
+    """What must hold of every run does not; the message has the numbers."""
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes, and who may end it."""
+
+    def step(self, step: int, total: int, metrics: dict[str, float]) -> None: ...
+
+    def log(self, line: str) -> None: ...
+
+    def should_stop(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The digest of the checkpoint a run made, its metrics (means over the last epoch), its optimiser steps."""
+
+    digest: str
+    metrics: dict[str, float]
+    steps: int
+
+
+class ReportingCallback(TrainerCallback):
+    """Reports each logged step, stops on request or at the target margin, and marks saves as complete.
+
+    `target_margin` ends the run after an epoch whose mean `rewards/margins` exceeds it; 0 never does.
+    """
+
+    def __init__(self, reporter: Reporter, *, target_margin: float = 0.0) -> None:
+        self.reporter = reporter
+        self.target_margin = target_margin
+        self.stopped = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.reporter.should_stop():
+            self.stopped = control.should_save = control.should_training_stop = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        metrics = numbers(logs or {})
+        if "loss" not in metrics:
+            return
+        if not math.isfinite(metrics["loss"]):
+            raise InvariantViolated(
+                f"the loss is {metrics['loss']} at step {state.global_step}; lower the learning rate"
+            )
+        if state.is_world_process_zero:
+            self.reporter.step(state.global_step, state.max_steps, metrics)
+        if self.target_margin > 0 and _ends_epoch(state):
+            margin = last_epoch(state.log_history).get("rewards/margins", 0.0)
+            if margin > self.target_margin and state.global_step < state.max_steps:
+                self.reporter.log(
+                    f"epoch {state.epoch:.0f} ended with a mean reward margin of {margin:.3f}, above the target of "
+                    f"{self.target_margin}; training ends here"
+                )
+                control.should_training_stop = True
+                control.should_save = False  # a run killed from here on must find this end again, not go past it
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            mark = Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE
+            with mark.open("w") as file:
+                os.fsync(file.fileno())
+
+
+def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    """The numeric entries of a log record."""
+    return {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}
+
+
+def _ends_epoch(state: Any) -> bool:
+    return bool(abs(state.epoch - round(state.epoch)) < 1e-6)
+
+
+def last_epoch(log_history: list[dict[str, Any]]) -> dict[str, float]:
+    """The mean of every metric over the steps of the last epoch that was begun."""
+    steps = [numbers(entry) for entry in log_history if "loss" in entry]
+    if not steps:
+        return {}
+    last = math.ceil(steps[-1]["epoch"] - 1e-6)
+    steps = [entry for entry in steps if math.ceil(entry["epoch"] - 1e-6) == last]
+    names = [name for name in steps[-1] if name not in ("epoch", "step")]
+    return {name: sum(entry[name] for entry in steps) / len(steps) for name in names}
+
+
+# ---------------------------------------------------------------------------------------------- settings
+
+
+def trainer_settings(config: AlgorithmConfig, work: Path, device: torch.device) -> dict[str, Any]:
+    """Arguments for transformers' TrainingArguments and TRL's configs, where defaults do not suit a run here."""
+    cuda = device.type == "cuda"
+    return {
+        "output_dir": str(work),
+        "learning_rate": config.learning_rate,
+        "num_train_epochs": config.epochs,
+        "max_steps": config.max_steps or -1,
+        "per_device_train_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation,
+        "warmup_steps": config.warmup_share if config.warmup_share < 1 else 10**9,
+        "save_strategy": "steps",
+        "save_steps": config.save_steps,
+        "save_total_limit": 2,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "use_cpu": not cuda,
+        "bf16": cuda,
+        "dataloader_pin_memory": cuda,
+        "remove_unused_columns": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def run_trainer(trainer: Trainer, reporter: Reporter, work: Path, *, target_margin: float = 0.0) -> None:
+    """Train to the end, from the last complete save in `work` where there is one. Raises Stopped on request."""
+    callback = ReportingCallback(reporter, target_margin=target_margin)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(callback)
+    save = last_complete_save(work)
+    if save is not None:
+        reporter.log(f"resuming from step {save.name.removeprefix('checkpoint-')}")
+    trainer.train(resume_from_checkpoint=None if save is None else str(save))
+    if callback.stopped:
+        raise Stopped(f"stopped on request after step {trainer.state.global_step}; the run can be resumed")
+
+
+def last_complete_save(work: Path) -> Path | None:
+    """The newest save in `work` that was finished; those that were not are removed."""
+    saves = sorted(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    complete = [folder for folder in saves if (folder / COMPLETE).is_file()]
+    for folder in saves:
+        if folder not in complete:
+            shutil.rmtree(folder)
+    return complete[-1] if complete else None
+
+
+# ---------------------------------------------------------------------------------------------- the result
+
+
+def remember_result(work: Path, metrics: dict[str, float], steps: int) -> None:
+    """Write what a run measured beside its saves, before its checkpoint is written."""
+    record = work / "result.json"
+    partial = record.with_suffix(".tmp")
+    partial.write_text(json.dumps({"metrics": metrics, "steps": steps}))
+    partial.replace(record)
+
+
+def finished_result(work: Path, output: Path) -> TrainResult | None:
+    """The result of a run that was killed after its checkpoint was whole; None where there is still work."""
+    record = work / "result.json"
+    if not (is_checkpoint(output) and record.is_file()):
+        return None
+    return TrainResult(digest=verify_manifest(output), **json.loads(record.read_text()))

@@ -1,0 +1,284 @@
+"""Direct preference optimisation: learning from pairs of a chosen and a rejected completion.
+
+Rafailov et al. 2023, "Direct Preference Optimization", equation 7. With L = log pi(y|x) summed over the
+completion's tokens, for the policy and for the frozen reference,
+
+    u = L(chosen) - L_ref(chosen)        v = L(rejected) - L_ref(rejected)
+    loss = -log sigmoid(beta (u - v))
+
+mean over pairs. `label_smoothing` e gives conservative DPO: -(1-e) log sigmoid(beta h) - e log sigmoid(-beta h)
+with h = u - v. The reference's log-probabilities are computed once, before training, and kept by the caller.
+
+Leaves out: the pairs (`trainer/dataset.py`), rows (`trainer/worker.py`), generation, the gate.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import Trainer, TrainingArguments, set_seed
+
+from trainer import policy as policies
+from trainer.algorithms.callbacks import (
+    InvariantViolated,
+    Reporter,
+    TrainResult,
+    finished_result,
+    last_epoch,
+    remember_result,
+    run_trainer,
+    trainer_settings,
+)
+from trainer.algorithms.reference import ReferenceStore, Row, allowed_difference, make_row, reference_logprobs
+from trainer.configs import DPOConfig
+from trainer.examples import Pair, encode
+from trainer.policy import Policy
+from trainer.tensors import Rows, disable_dropout, pad_rows, sequence_logprobs
+
+
+class PairLoss(NamedTuple):
+    """Per pair, each [B]: the loss, and the implicit rewards of both completions without gradient."""
+
+    losses: Tensor
+    chosen_rewards: Tensor
+    rejected_rewards: Tensor
+
+
+def dpo_loss(
+    chosen: Tensor,
+    rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    *,
+    beta: float,
+    label_smoothing: float = 0.0,
+) -> PairLoss:
+    """Equation 7 on four vectors [B] of sequence log-probabilities, in nats; cDPO with `label_smoothing`."""
+    chosen_ratio = chosen - reference_chosen
+    rejected_ratio = rejected - reference_rejected
+    logits = beta * (chosen_ratio - rejected_ratio)
+    losses = -(1 - label_smoothing) * F.logsigmoid(logits) - label_smoothing * F.logsigmoid(-logits)
+    return PairLoss(losses, beta * chosen_ratio.detach(), beta * rejected_ratio.detach())
+
+
+# ---------------------------------------------------------------------------------------------- training
+
+
+@dataclass(frozen=True)
+class EncodedPair:
+    """A pair ready to train on; the reference log-probabilities are in nats."""
+
+    chosen: Row
+    rejected: Row
+    reference_chosen: float
+    reference_rejected: float
+
+
+class PairCollator:
+    """A batch of B pairs: 2B rows, the chosen first, and [B] reference log-probabilities of each side."""
+
+    def __init__(self, pad_id: int) -> None:
+        self.pad_id = pad_id
+
+    def __call__(self, pairs: Sequence[EncodedPair]) -> dict[str, Tensor]:
+        rows = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+        return {
+            **pad_rows([(row.prompt, row.completion) for row in rows], pad_id=self.pad_id),  # type: ignore[dict-item]
+            "reference_chosen": torch.tensor([pair.reference_chosen for pair in pairs]),
+            "reference_rejected": torch.tensor([pair.reference_rejected for pair in pairs]),
+        }
+
+
+class PairTrainer(Trainer):
+    """transformers' Trainer with a pair loss and its metrics.
+
+    With `starts_at_reference` the first batch must have the loss ln 2 and log-ratios of 0, else InvariantViolated.
+    """
+
+    loss_is_scaled_for_ga = False
+
+    def __init__(self, *, config: DPOConfig, starts_at_reference: bool, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.config = config
+        self.starts_at_reference = starts_at_reference
+        self.unlogged: dict[str, list[Tensor]] = defaultdict(list)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        rows = Rows(**{name: inputs[name] for name in Rows.__annotations__})  # type: ignore[typeddict-item]
+        chosen, rejected = sequence_logprobs(model, rows).chunk(2)
+        result = dpo_loss(
+            chosen,
+            rejected,
+            inputs["reference_chosen"],
+            inputs["reference_rejected"],
+            beta=self.config.beta,
+            label_smoothing=self.config.label_smoothing,
+        )
+        if self.starts_at_reference and self.state.global_step == 0:
+            self._check_start(result, logprob=float(torch.cat([chosen, rejected]).detach().abs().max()))
+        self._record(result, chosen.detach(), rejected.detach())
+        loss = result.losses.mean()
+        return (loss, {}) if return_outputs else loss
+
+    def _check_start(self, result: PairLoss, *, logprob: float) -> None:
+        loss = float(result.losses.detach().mean())
+        ratio = float(torch.cat([result.chosen_rewards, result.rejected_rewards]).abs().max()) / self.config.beta
+        allowed = allowed_difference(self.model, logprob)
+        if not (ratio <= allowed and abs(loss - math.log(2)) <= max(1e-3, self.config.beta * allowed)):
+            raise InvariantViolated(
+                f"the run starts at its reference, so the first loss must be ln 2 = {math.log(2):.4f} and the "
+                f"log-ratios 0; they are {loss:.4f} and up to {ratio:.4f} nats"
+            )
+
+    def _record(self, result: PairLoss, chosen: Tensor, rejected: Tensor) -> None:
+        for name, values in {
+            "rewards/chosen": result.chosen_rewards,
+            "rewards/rejected": result.rejected_rewards,
+            "rewards/margins": result.chosen_rewards - result.rejected_rewards,
+            "rewards/accuracies": (result.chosen_rewards > result.rejected_rewards).float(),
+            "logps/chosen": chosen,
+            "logps/rejected": rejected,
+        }.items():
+            self.unlogged[name].append(values)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        for name, values in self.unlogged.items():
+            logs[name] = float(self.accelerator.gather(torch.cat(values)).mean())
+        self.unlogged.clear()
+        super().log(logs, start_time)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins: the base under the weights that are trained, and what the policy is held to."""
+
+    source: str
+    base: Policy
+    base_source: str
+    reference: Policy
+    continues_adapter: bool
+
+    @property
+    def is_reference(self) -> bool:
+        return not self.continues_adapter and self.reference.digest == self.base.digest
+
+
+def train(
+    *,
+    config: DPOConfig,
+    examples: Sequence[Pair],
+    policy_source: str,
+    output: Path,
+    work: Path,
+    reporter: Reporter,
+    reference_source: str | None = None,
+    reference_store: ReferenceStore | None = None,
+    device: str = "auto",
+) -> TrainResult:
+    """Train the policy at `policy_source` on pairs and write the checkpoint `output`.
+
+    An adapter checkpoint as source is trained further as the same adapter on the same base. The reference is
+    `reference_source`, else that base, else the source itself. Saves go to `work`, and a run that finds one there
+    resumes from it. Raises Stopped where the reporter asks for it, InvariantViolated, ValueError for no pairs,
+    CorruptCheckpoint for a damaged source.
+    """
+    if (done := finished_result(work, output)) is not None:
+        return done
+    if not examples:
+        raise ValueError("there are no pairs to learn from; choose between some completions first")
+    torch.set_num_threads(config.threads)
+    start = open_start(policy_source, reference_source, config, device=device)
+    pairs = prepare_pairs(examples, start, config, store=reference_store, reporter=reporter)
+    set_seed(config.seed)
+    trainer = PairTrainer(
+        config=config,
+        starts_at_reference=start.is_reference,
+        model=trainable(start, config),
+        args=TrainingArguments(**trainer_settings(config, work, start.base.model.device)),
+        train_dataset=pairs,
+        data_collator=PairCollator(start.base.tokenizer.pad_token_id),
+    )
+    run_trainer(trainer, reporter, work, target_margin=config.target_margin)
+    metrics = last_epoch(trainer.state.log_history)
+    if trainer.is_world_process_zero():
+        remember_result(work, metrics, trainer.state.global_step)
+        policies.save_checkpoint(
+            output,
+            model=trainer.accelerator.unwrap_model(trainer.model),
+            tokenizer=start.base.tokenizer,
+            kind="adapter" if config.adapter == "lora" else "full",
+            base=start.base_source,
+            base_digest=start.base.digest,
+        )
+    trainer.accelerator.wait_for_everyone()
+    return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
+
+
+def open_start(policy_source: str, reference_source: str | None, config: DPOConfig, *, device: str) -> Start:
+    """Load the base of the source, and the reference where it is another model."""
+    folder = policies.resolve_source(policy_source)
+    manifest = policies.read_manifest(folder) if policies.is_checkpoint(folder) else None
+    continues = manifest is not None and manifest.kind == "adapter"
+    base_source = policies.base_of(folder) if continues else policy_source
+    dtype = torch.float32 if config.adapter == "full" else None
+    base = policies.load_policy(base_source, device=device, dtype=dtype)
+    if manifest is not None and continues:
+        policies.check_base(folder, manifest, base.digest)
+    other = reference_source is not None and policies.source_digest(reference_source) != base.digest
+    reference = policies.load_policy(str(reference_source), device=device) if other else base
+    return Start(policy_source, base, base_source, reference, continues)
+
+
+def trainable(start: Start, config: DPOConfig) -> Any:
+    """The model to train: the source's adapter further, a fresh adapter on the base, or all weights."""
+    if not start.continues_adapter:
+        model = policies.attach_adapter(start.base.model, kind=config.adapter, rank=config.rank, alpha=config.alpha)
+    elif config.adapter == "lora":
+        model = policies.continue_adapter(start.base.model, policies.resolve_source(start.source))
+    else:
+        merged = policies.load_policy(start.source, device=str(start.base.model.device), dtype=torch.float32)
+        model = policies.attach_adapter(merged.model, kind="full", rank=config.rank, alpha=config.alpha)
+    disable_dropout(model)
+    return model
+
+
+def prepare_pairs(
+    examples: Sequence[Pair],
+    start: Start,
+    config: DPOConfig,
+    *,
+    store: ReferenceStore | None,
+    reporter: Reporter,
+) -> list[EncodedPair]:
+    """The examples as token ids with their reference log-probabilities; says how many had to be shortened."""
+    positions = getattr(start.base.model.config, "max_position_embeddings", None) or config.max_length
+    max_length = min(config.max_length, positions)
+    rows: list[tuple[Row, Row]] = []
+    shortened = 0
+    for pair in examples:
+        prompt, completions, short = encode(
+            start.base.tokenizer, pair.prompt, [pair.chosen, pair.rejected], max_length=max_length
+        )
+        chosen, rejected = (
+            make_row(prompt, ids, reference=start.reference, max_length=max_length) for ids in completions
+        )
+        rows.append((chosen, rejected))
+        shortened += short
+    if shortened:
+        reporter.log(f"{shortened} of {len(examples)} pairs were shortened to {max_length} tokens")
+    known = reference_logprobs(
+        [row for both in rows for row in both],
+        start.reference,
+        store=store,
+        batch_size=2 * config.batch_size,
+        seed=config.seed,
+    )
+    return [EncodedPair(chosen, rejected, known[chosen.key], known[rejected.key]) for chosen, rejected in rows]

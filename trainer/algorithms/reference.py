@@ -1,0 +1,117 @@
+"""Log-probabilities of completions under a frozen reference: computed once, kept, and checked.
+
+Training never runs the reference model: its log-probabilities depend only on the tokens, the weights, the
+template and the truncation, so they are computed before the first step and kept by the caller under those four.
+Leaves out how they are kept (`trainer/worker.py`) and the losses that use them.
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from trainer.algorithms.callbacks import InvariantViolated
+from trainer.policy import Policy, template_digest
+from trainer.tensors import Rows, pad_rows, sequence_logprobs
+
+SAMPLE = 16  # rows computed anew in every run, to see whether what was kept still holds
+
+
+class ReferenceKey(NamedTuple):
+    """What a reference log-probability depends on: SHA-256 of the very tokens scored, of the weights (with their
+    precision) and of the chat template; and the limit on tokens."""
+
+    completion: str
+    reference: str
+    template: str
+    max_length: int
+
+
+class ReferenceStore(Protocol):
+    """Where reference log-probabilities (nats) are kept between runs. `get` returns those it has."""
+
+    def get(self, keys: Sequence[ReferenceKey]) -> Mapping[ReferenceKey, float]: ...
+
+    def put(self, values: Mapping[ReferenceKey, float]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One completion with its prompt as token ids, and the key of its reference log-probability."""
+
+    prompt: list[int]
+    completion: list[int]
+    key: ReferenceKey
+
+
+def make_row(prompt: list[int], completion: list[int], *, reference: Policy, max_length: int) -> Row:
+    precision = str(reference.model.dtype).removeprefix("torch.")
+    key = ReferenceKey(
+        completion=hashlib.sha256(f"{prompt}{completion}".encode()).hexdigest(),
+        reference=f"{reference.digest}:{precision}",
+        template=template_digest(reference.tokenizer),
+        max_length=max_length,
+    )
+    return Row(prompt, completion, key)
+
+
+def reference_logprobs(
+    rows: Sequence[Row], reference: Policy, *, store: ReferenceStore | None, batch_size: int, seed: int
+) -> dict[ReferenceKey, float]:
+    """Log-probability (nats) of every row under the reference: those in the store, the others computed and put there.
+
+    A sample of the rows is always computed anew, in other company. Raises InvariantViolated where that differs.
+    """
+    known = dict(store.get([row.key for row in rows])) if store is not None else {}
+    new = _score([row for row in rows if row.key not in known], reference, batch_size=batch_size)
+    if store is not None and new:
+        store.put(new)
+    known |= new
+    sample = random.Random(seed).sample(list(rows), min(SAMPLE, len(rows)))
+    for key, again in _score(sample, reference, batch_size=batch_size).items():
+        if not abs(known[key] - again) <= allowed_difference(reference.model, again):
+            raise InvariantViolated(
+                f"a kept reference log-probability is {known[key]:.5f} and computing it again gives {again:.5f} nats "
+                f"(completion {key.completion[:12]}…); remove what is kept for reference {key.reference[:12]}…"
+            )
+    return known
+
+
+def _score(rows: Sequence[Row], reference: Policy, *, batch_size: int) -> dict[ReferenceKey, float]:
+    """Log-probability of each row, without gradient, in batches of like length and the Trainer's precision."""
+    unique = {row.key: row for row in rows}
+    ordered = sorted(unique.values(), key=lambda row: len(row.prompt) + len(row.completion))
+    model, pad_id = reference.model, reference.tokenizer.pad_token_id
+    scores: dict[ReferenceKey, float] = {}
+    for start in range(0, len(ordered), batch_size):
+        part = ordered[start : start + batch_size]
+        batch = pad_rows([(row.prompt, row.completion) for row in part], pad_id=pad_id)
+        with torch.no_grad(), autocast(model.device):
+            found = sequence_logprobs(model, on_device(batch, model.device)).tolist()
+        scores |= {row.key: score for row, score in zip(part, found, strict=True)}
+    return scores
+
+
+def allowed_difference(model: Any, logprob: float) -> float:
+    """Nats by which one log-probability may differ between two batches, by rounding alone.
+
+    0.001 and a part in 100,000 in float32; bfloat16 has eight bits of mantissa, so 0.05 and two parts in 100.
+    """
+    exact = model.dtype == torch.float32 and model.device.type == "cpu"
+    return 1e-3 + 1e-5 * abs(logprob) if exact else 0.05 + 0.02 * abs(logprob)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """The precision the Trainer computes in, so that policy and reference round alike."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
+def on_device(rows: Rows, device: torch.device) -> Rows:
+    return Rows(
+        input_ids=rows["input_ids"].to(device),
+        attention_mask=rows["attention_mask"].to(device),
+        completion_mask=rows["completion_mask"].to(device),
+    )
