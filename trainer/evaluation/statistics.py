@@ -66,17 +66,17 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
 
 
 def accuracy(correct: Sequence[bool], confidence: float = 0.95) -> Accuracy:
-    """How many decided pairs were ordered correctly, with Wilson's interval. ValueError where there are none."""
+    """How many decided pairs were ordered correctly, with its interval. ValueError where there are none."""
     right = sum(bool(c) for c in correct)
     return Accuracy(right=right, n=len(correct), interval=wilson(right, len(correct), confidence))
 
 
 def win_rate(scores: Sequence[float], confidence: float = 0.95) -> WinRate:
-    """Mean of per-prompt scores (1 win, 0 loss, .5 tie, or any share in 0..1) with its n_eff-Wilson interval.
+    """Mean of per-prompt scores (1 win, .5 tie, 0 loss, or any share) with its n_eff-Wilson interval.
 
-    Wilson at n_eff = n p(1-p) / s^2, where s^2 is the sample variance of the scores and p their mean; n_eff = n
-    where s = 0. Without ties this is Wilson with n - 1 trials. Plain Wilson with ties as half wins covers 99.5 to
-    100 per cent instead of 95; this covers 93.6 to 96.5 over 30-200 prompts and 0-85 per cent ties.
+    Wilson at n_eff = n p(1-p) / s^2, where s^2 is the sample variance of the scores and p their mean;
+    n_eff = n where s = 0. Without ties this is Wilson with n - 1 trials. Plain Wilson with ties as half wins
+    covers 99.5 to 100 per cent instead of 95; this covers 93.6 to 96.5 over 30-200 prompts, 0-85 per cent ties.
     Source: the judging study (JUDGING.md, section 10); its simulation is repeated in the tests.
 
     Raises ValueError where there are no scores or one lies outside 0..1.
@@ -86,7 +86,7 @@ def win_rate(scores: Sequence[float], confidence: float = 0.95) -> WinRate:
         raise ValueError("a win rate needs at least one score, got none: leave out what was not compared")
     for score in scores:
         if not 0 <= score <= 1:  # also refuses NaN
-            raise ValueError(f"a score must lie in 0 (loss) to 1 (win), got {score}: leave invalid verdicts out")
+            raise ValueError(f"a score must lie in 0 (loss) to 1 (win), got {score}: leave out invalid ones")
     rate = math.fsum(scores) / n
     n_effective = float(n)
     if max(scores) - min(scores) > _SAME:

@@ -1,0 +1,347 @@
+"""Guards: is a candidate's text unbroken? Pure functions over sampled completions; style is none of their business.
+
+Each guard compares one figure with one limit and says so in a sentence that a labeller understands. Most are relative
+to the initial model on the same prompts, seeds and settings, since what is normal differs between models and languages.
+Left out: how samples are made (trainer/generation.py), and what a failed guard leads to (trainer/gate.py).
+"""
+
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sampled completion. Log-probabilities are sums over its `tokens` in nats, under temperature 1."""
+
+    text: str
+    tokens: int
+    hit_limit: bool  # ended by the length limit, not by the model
+    logprob: float  # under the model that made it
+    initial_logprob: float  # under the initial model; for the initial model's own samples the same as logprob
+
+
+@dataclass(frozen=True)
+class GuardInputs:
+    """One model's samples of the held-out prompts; samples[p] are those of prompt p, the same for both models."""
+
+    samples: Sequence[Sequence[Sample]]
+    broken_numbers: int = 0  # NaN or infinite numbers met elsewhere: in weights, losses, gradients
+
+    @property
+    def flat(self) -> list[Sample]:
+        return [sample for samples in self.samples for sample in samples]
+
+    @property
+    def texts(self) -> list[str]:
+        return [sample.text for sample in self.flat]
+
+
+@dataclass(frozen=True)
+class GuardLimits:
+    """Where "unusual" becomes "broken". Shares are of completions; `above` is added to the initial model's share."""
+
+    # A prompt may ask for repetition, so the initial model's share is free; loops take all or half of the completions.
+    repetition_above: float = 0.10
+    # Learning one style costs up to a third of the distinct word pairs; one text for all prompts leaves a few per cent.
+    distinct_least: float = 0.40
+    # A person who meets one blank reply in fifty notices it; a model that learnt brevity still says something.
+    empty_above: float = 0.02
+    # Learning to be detailed makes some completions reach the limit; a model that lost its end token always does.
+    endless_above: float = 0.10
+    # The initial model's samples and the prompts show every script in use; single symbols may still be new.
+    foreign_above: float = 0.02
+    # Greetings and refusals share texts in a healthy model, and a learnt style makes them share a few more.
+    same_text_above: float = 0.10
+    # The range of the chosen lengths that counts as usual, as quantiles.
+    length_low: float = 0.05
+    length_high: float = 0.95
+    # Nats per token. Healthy style shifts measure 0.05 to 0.4; scrambled weights several nats.
+    kl_most: float = 1.0
+    # The 1st percentile of the initial model's own samples is passed by 1% of them, so 5% is five times too many.
+    unlikely_quantile: float = 0.01
+    unlikely_most: float = 0.05
+    # Within one completion: how much of it repeats before it counts as heavily repetitive.
+    repeated_words: float = 0.50
+    repeated_run: float = 0.40
+
+
+GUARDS = GuardLimits()
+
+
+@dataclass(frozen=True)
+class GuardResult:
+    """One guard's figure, its limit, and the sentence that says both."""
+
+    name: str
+    passed: bool
+    value: float
+    limit: float
+    reason: str
+
+
+def run_guards(
+    candidate: GuardInputs,
+    initial: GuardInputs,
+    limits: GuardLimits = GUARDS,
+    *,
+    prompts: Sequence[str],
+    chosen_lengths: Sequence[int],
+) -> list[GuardResult]:
+    """Every guard's result for `candidate`, in the order shown to people.
+
+    prompts: the held-out prompts' text, for the scripts they use. chosen_lengths: lengths in characters of the run's
+    chosen texts; empty for a run without pairs. Raises ValueError where samples are missing or the two models were
+    not sampled on the same prompts.
+    """
+    _check(candidate, initial, prompts)
+    return [
+        finite(candidate),
+        empty(candidate, initial, limits),
+        endless(candidate, initial, limits),
+        repetition(candidate, initial, limits),
+        distinct(candidate, initial, limits),
+        same_text(candidate, initial, limits),
+        foreign_script(candidate, initial, limits, prompts=prompts),
+        length(candidate, initial, limits, chosen_lengths=chosen_lengths),
+        kl_to_initial(candidate, limits),
+        unlikely(candidate, initial, limits),
+    ]
+
+
+def trips_guard(text: str, limits: GuardLimits = GUARDS) -> str | None:
+    """Why one completion is not worth showing to a labeller, or None: the guards that need no second text."""
+    if not text.strip():
+        return "The completion is empty."
+    if is_repetitive(text, limits):
+        return "The completion repeats itself."
+    if broken := [character for character in text if script(character) == _BROKEN]:
+        return f"The completion holds a broken character (U+{ord(broken[0]):04X})."
+    return None
+
+
+# --- one guard each ------------------------------------------------------------------------------------------------
+
+
+def finite(candidate: GuardInputs) -> GuardResult:
+    """No NaN and no infinity in log-probabilities, weights or losses."""
+    count = candidate.broken_numbers + sum(
+        not (math.isfinite(sample.logprob) and math.isfinite(sample.initial_logprob)) for sample in candidate.flat
+    )
+    reason = f"{count} numbers of the candidate are NaN or infinite (limit 0)."
+    return GuardResult("finite", count == 0, float(count), 0.0, reason)
+
+
+def empty(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """Share of blank completions."""
+    return _above_initial(
+        "empty", "are empty", candidate, initial, limits.empty_above, lambda sample: not sample.text.strip()
+    )
+
+
+def endless(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """Share of completions that the length limit had to end."""
+    return _above_initial(
+        "endless", "never end", candidate, initial, limits.endless_above, lambda sample: sample.hit_limit
+    )
+
+
+def repetition(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """Share of completions that mostly repeat themselves."""
+    return _above_initial(
+        "repetition",
+        "repeat themselves",
+        candidate,
+        initial,
+        limits.repetition_above,
+        lambda sample: is_repetitive(sample.text, limits),
+    )
+
+
+def distinct(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """Distinct word pairs over all completions, relative to the initial model's among equally many word pairs."""
+    ours, theirs = _word_pairs(candidate.texts), _word_pairs(initial.texts)
+    count = min(len(ours), len(theirs))
+    if count == 0:
+        # One-word completions have no word pairs; the guards on empty and same texts see whether that is a fault.
+        return GuardResult("distinct", True, 1.0, limits.distinct_least, "There are no word pairs to compare.")
+    value = len(set(_spread(ours, count))) / len(set(_spread(theirs, count)))
+    reason = (
+        f"The completions hold {value:.0%} as many different word pairs as the initial model's "
+        f"(limit {limits.distinct_least:.0%})."
+    )
+    return GuardResult("distinct", value >= limits.distinct_least, value, limits.distinct_least, reason)
+
+
+def same_text(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """Share of completions that are the most common text among those given to different prompts."""
+    value = _most_common_share(candidate)
+    limit = min(1.0, _most_common_share(initial) + limits.same_text_above)
+    reason = f"{value:.0%} of the completions are the same text for different prompts (limit {limit:.0%})."
+    return GuardResult("same_text", value <= limit, value, limit, reason)
+
+
+def foreign_script(
+    candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits, *, prompts: Sequence[str]
+) -> GuardResult:
+    """Share of completions with broken characters or a script that neither prompts nor initial model use."""
+    known = set().union(*(scripts(text) for text in [*prompts, *initial.texts]))
+    if known & {"HIRAGANA", "KATAKANA"}:
+        known.add("CJK")  # Japanese text without any Han character is rare
+    foreign = [scripts(text) - known for text in candidate.texts]
+    value = sum(bool(found) for found in foreign) / len(foreign)
+    names = Counter(name for found in foreign for name in found)
+    found = f" ({', '.join(name.lower() for name, _ in names.most_common(3))})" if names else ""
+    reason = (
+        f"{value:.1%} of the completions hold letters that neither the prompts nor the initial model use{found} "
+        f"(limit {limits.foreign_above:.0%})."
+    )
+    return GuardResult("foreign_script", value <= limits.foreign_above, value, limits.foreign_above, reason)
+
+
+def length(
+    candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits, *, chosen_lengths: Sequence[int]
+) -> GuardResult:
+    """Median length in characters, against the usual range of the chosen texts.
+
+    The range includes the middle half of the initial model's lengths: staying near the start, or moving from it
+    towards the chosen texts, is never broken. Without chosen texts it is the range of the initial model's texts.
+    """
+    lengths = [len(text) for text in initial.texts]
+    usual = np.quantile(chosen_lengths or lengths, [limits.length_low, limits.length_high])
+    start = np.quantile(lengths, [0.25, 0.75])
+    low, high = float(min(usual[0], start[0])), float(max(usual[1], start[1]))
+    value = float(np.median([len(text) for text in candidate.texts]))
+    limit = low if value < low else high
+    source = "chosen" if chosen_lengths else "initial model's"
+    reason = (
+        f"Half of the completions are longer than {value:.0f} characters; "
+        f"the usual range of the {source} texts is {low:.0f} to {high:.0f}."
+    )
+    return GuardResult("length", low <= value <= high, value, limit, reason)
+
+
+def kl_to_initial(candidate: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """Sampled KL divergence to the initial model in nats per token; exact in expectation at temperature 1."""
+    tokens = sum(sample.tokens for sample in candidate.flat)
+    value = math.fsum(sample.logprob - sample.initial_logprob for sample in candidate.flat) / max(1, tokens)
+    reason = f"The candidate is {value:.2f} nats per token away from the initial model (limit {limits.kl_most:.2f})."
+    return GuardResult("kl", value <= limits.kl_most, value, limits.kl_most, reason)  # NaN compares false: fails
+
+
+def unlikely(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """Share of completions that the initial model finds less likely, per token, than nearly all of its own.
+
+    The quantile is noisy below some hundred samples; give at least 25 prompts of four.
+    """
+    own = [sample.initial_logprob / max(1, sample.tokens) for sample in initial.flat]
+    threshold = float(np.quantile(own, limits.unlikely_quantile))
+    below = [not sample.initial_logprob / max(1, sample.tokens) >= threshold for sample in candidate.flat]
+    value = sum(below) / len(below)
+    reason = (
+        f"{value:.1%} of the completions are ones that the initial model would almost never write "
+        f"(limit {limits.unlikely_most:.0%})."
+    )
+    return GuardResult("unlikely", value <= limits.unlikely_most, value, limits.unlikely_most, reason)
+
+
+# --- what the guards measure ---------------------------------------------------------------------------------------
+
+_BROKEN = "BROKEN CHARACTERS"
+# Scripts written without spaces count each character as a word.
+_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+|[^\w\s]")
+_RUN = re.compile(r"(\S[\s\S]{0,39}?)\1{3,}")
+# First words of Unicode names that are symbols or variants of letters rather than scripts.
+_NOT_A_SCRIPT = re.compile(
+    r"(MICRO|FEMININE|MASCULINE|MODIFIER|FULLWIDTH|HALFWIDTH|MATHEMATICAL|DOUBLE-STRUCK|SCRIPT|BLACK-LETTER|ALEF|BET"
+    r"|GIMEL|DALET|INFORMATION|KELVIN|ANGSTROM|OHM|EULER|SUPERSCRIPT|SUBSCRIPT) "
+)
+
+
+@lru_cache(maxsize=65536)
+def script(character: str) -> str | None:
+    """The script of a letter (the first word of its Unicode name), broken characters as one, None for all else.
+
+    Emoji, digits, punctuation, marks and symbols are no script. Broken: control and unassigned characters, and U+FFFD.
+    """
+    category = unicodedata.category(character)
+    if character == "\ufffd" or category == "Cn" or (category == "Cc" and character not in "\n\t\r"):
+        return _BROKEN
+    if not category.startswith("L"):
+        return None
+    name = unicodedata.name(character, "")
+    return None if not name or _NOT_A_SCRIPT.match(name) else name.split(" ")[0]
+
+
+def scripts(text: str) -> set[str]:
+    """All scripts of a text; broken characters count as one more."""
+    return {name for character in set(text) if (name := script(character)) is not None}
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, single punctuation marks, and single characters of scripts without spaces."""
+    return _WORD.findall(text.lower())
+
+
+def is_repetitive(text: str, limits: GuardLimits = GUARDS) -> bool:
+    """Whether most word triples occur again, or a unit of up to 40 characters stands four or more times in a row."""
+    parts = words(text)
+    triples = list(zip(parts, parts[1:], parts[2:], strict=False))
+    if len(triples) >= 8 and 1 - len(set(triples)) / len(triples) >= limits.repeated_words:
+        return True
+    run = sum(len(match.group()) for match in _RUN.finditer(text))
+    return run >= 16 and run >= limits.repeated_run * len(text)
+
+
+def _above_initial(
+    name: str,
+    says: str,
+    candidate: GuardInputs,
+    initial: GuardInputs,
+    above: float,
+    has: Callable[[Sample], bool],
+) -> GuardResult:
+    """The guard on the share of completions that have a fault: at most `above` more than the initial model's share."""
+    value = sum(map(has, candidate.flat)) / len(candidate.flat)
+    limit = min(1.0, sum(map(has, initial.flat)) / len(initial.flat) + above)
+    reason = f"{value:.1%} of the completions {says} (limit {limit:.1%})."
+    return GuardResult(name, value <= limit, value, limit, reason)
+
+
+def _word_pairs(texts: Iterable[str]) -> list[tuple[str, str]]:
+    parted = (words(text) for text in texts)
+    return [pair for parts in parted for pair in pairwise(parts)]
+
+
+def _spread(pairs: list[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+    """`count` of the pairs at even distances: the share of distinct ones falls with length, so equal counts compare."""
+    return [pairs[index * len(pairs) // count] for index in range(count)]
+
+
+def _most_common_share(inputs: GuardInputs) -> float:
+    """Share of completions, over all, of the commonest text that was given to at least two prompts."""
+    prompts_of, count_of = defaultdict(set), Counter[str]()
+    for prompt, samples in enumerate(inputs.samples):
+        for sample in samples:
+            text = " ".join(sample.text.casefold().split())
+            prompts_of[text].add(prompt)
+            count_of[text] += 1
+    shared = [count_of[text] for text, prompts in prompts_of.items() if len(prompts) > 1]
+    return max(shared, default=0) / len(inputs.flat)
+
+
+def _check(candidate: GuardInputs, initial: GuardInputs, prompts: Sequence[str]) -> None:
+    if not candidate.flat or not initial.flat:
+        raise ValueError("guards need at least one sample of each model, got none: sample the held-out prompts first")
+    if not len(candidate.samples) == len(initial.samples) == len(prompts):
+        raise ValueError(
+            f"both models must be sampled on the same prompts, got {len(candidate.samples)} of the candidate, "
+            f"{len(initial.samples)} of the initial model and {len(prompts)} prompts"
+        )
