@@ -34,8 +34,7 @@ def _turns(transcript: str, name: str) -> Messages:
     if before or not pieces or pieces[0] != "Human":
         raise BadRow(f"the {name} transcript does not begin with '\\n\\nHuman:'")
     return [
-        {"role": ROLES[marker], "content": text.strip()}
-        for marker, text in zip(pieces[::2], pieces[1::2], strict=True)
+        {"role": ROLES[marker], "content": text.strip()} for marker, text in zip(pieces[::2], pieces[1::2], strict=True)
     ]
 
 

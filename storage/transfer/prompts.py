@@ -1,4 +1,4 @@
-"""Prompts alone: `messages` or `prompt` (text), optional `split`, `tags`, `reference` and `group`, one row each.
+"""Prompts alone: `messages`, or `prompt` (text or messages), and optionally `split`, `tags`, `reference`, `group`.
 
 `group` names the identity of a question: prompts of one group are never in two splits. Other fields are ignored.
 """
@@ -11,12 +11,13 @@ from storage.transfer.rows import BadRow, PromptRow, check_prompt, check_texts, 
 
 def parse(row: dict[str, Any]) -> PromptRow:
     """The prompt of one row. Raises BadRow with the reason."""
-    if "messages" in row:
-        messages = messages_field(row["messages"], "messages")
-    elif "prompt" in row:
-        messages = [{"role": "user", "content": text_field(row, "prompt")}]
-    else:
+    name = next((name for name in ("messages", "prompt") if name in row), None)
+    if name is None:
         raise BadRow("the row has neither 'messages' nor 'prompt'")
+    if isinstance(row[name], str):
+        messages = [{"role": "user", "content": row[name]}]
+    else:
+        messages = messages_field(row[name], name)
     check_prompt(messages)
     if messages[-1]["role"] != "user":
         raise BadRow(f"the last message is the {messages[-1]['role']}'s; a prompt ends with the user's")

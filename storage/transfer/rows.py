@@ -5,14 +5,14 @@ raises BadRow with the reason, `render` is its inverse. Leaves out the database 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from storage.errors import Invalid
 from storage.prompts import Messages, check_messages
-from storage.tables import Choice, Split
+from storage.tables import Choice, Completion, Split
 
 ASSISTANT = "assistant"
 
@@ -63,8 +63,10 @@ def text_field(row: dict[str, Any], name: str) -> str:
 
 def messages_field(value: object, name: str) -> Messages:
     """A list of role/content messages with the roles in an order that can be a conversation. Raises BadRow."""
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list):
         raise BadRow(f"the field {name!r} is {_kind(value)}, not a list of messages")
+    if not value:
+        raise BadRow(f"the field {name!r} is an empty list")
     try:
         # check_messages asks for a user message, which a completion need not have
         messages = check_messages([*value, {"role": "user", "content": "x"}])[:-1]
@@ -86,6 +88,8 @@ def check_prompt(messages: Messages) -> None:
 
 def check_pair(pair: PairRow) -> PairRow:
     """Raises BadRow unless both sides end in an assistant message with text and they differ."""
+    if not pair.prompt:
+        raise BadRow("chosen and rejected have no message in common, so there is no prompt")
     check_prompt(pair.prompt)
     for name, turns in (("chosen", pair.chosen), ("rejected", pair.rejected)):
         if not turns or turns[-1]["role"] != ASSISTANT:
@@ -100,7 +104,7 @@ def check_pair(pair: PairRow) -> PairRow:
     return pair
 
 
-def check_texts(texts: Any) -> None:
+def check_texts(texts: Iterable[str]) -> None:
     """Raises BadRow for what no database stores as text: lone surrogates and NUL characters."""
     for value in texts:
         if "\0" in value:
@@ -118,8 +122,13 @@ def divide(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Me
     return chosen[:common], chosen[common:], rejected[common:]
 
 
+def turns_of(completion: Completion) -> Messages:
+    """All messages of a completion."""
+    return completion.turns or [{"role": ASSISTANT, "content": completion.text}]
+
+
 def _kind(value: object) -> str:
     if value is None:
         return "null"
     names: Sequence[tuple[type, str]] = ((bool, "a truth value"), (str, "text"), (dict, "an object"), (list, "a list"))
-    return next((name for kind, name in names if isinstance(value, kind)), "a number") if value != [] else "empty"
+    return next((name for kind, name in names if isinstance(value, kind)), "a number")

@@ -24,9 +24,8 @@ def parse(row: dict[str, Any]) -> PairRow:
     if isinstance(row["chosen"], str) or isinstance(row["rejected"], str):
         return check_pair(_from_strings(row, choice))
     chosen, rejected = (messages_field(row[name], name) for name in ("chosen", "rejected"))
-    whole = chosen[0]["role"] in ("user", "system") and rejected[0]["role"] in ("user", "system")
     if "prompt" not in row:
-        if not whole:
+        if ASSISTANT in (chosen[0]["role"], rejected[0]["role"]):
             raise BadRow("the field 'prompt' is missing, and chosen and rejected do not begin with the prompt")
         return check_pair(PairRow(*divide(chosen, rejected), shape={"prompt": "implied"}, choice=choice))
     return check_pair(_with_prompt(row["prompt"], chosen, rejected, choice))
@@ -54,16 +53,18 @@ def _from_strings(row: dict[str, Any], choice: Choice | None) -> PairRow:
 def _with_prompt(given: object, chosen: Messages, rejected: Messages, choice: Choice | None) -> PairRow:
     strings = isinstance(given, str)
     prompt = [_user(given)] if isinstance(given, str) else messages_field(given, "prompt")
-    kind = "text" if strings else "messages"
+    shape: dict[str, Any] = {"prompt": "text" if strings else "messages"}
     repeated = [_repeats(prompt, side, loosely=strings) for side in (chosen, rejected)]
     if all(repeated):
-        history, *rests = divide(chosen, rejected)
-        return PairRow(history, *rests, shape={"prompt": kind, "sides": "whole", "given": given}, choice=choice)
+        pair = PairRow(*divide(chosen, rejected), shape=shape | {"sides": "whole"}, choice=choice)
+        if pair.prompt and render(pair)["prompt"] != given:
+            pair.shape["given"] = given
+        return pair
     if any(repeated):
         raise BadRow("only one of chosen and rejected repeats the prompt")
     if strings and ASSISTANT not in (chosen[0]["role"], rejected[0]["role"]):
         raise BadRow("chosen and rejected begin with a user message that is not the prompt")
-    return PairRow(prompt, chosen, rejected, {"prompt": kind}, choice)
+    return PairRow(prompt, chosen, rejected, shape, choice)
 
 
 def _repeats(prompt: Messages, side: Messages, *, loosely: bool) -> bool:

@@ -44,17 +44,26 @@ def remember(line: str, row: dict[str, Any], rendered: dict[str, Any]) -> dict[s
     if list(row) != list(rendered):
         kept["fields"] = list(row)
         kept["extra"] = {name: value for name, value in row.items() if name not in rendered}
-    for style in STYLES:
+    for style in STYLES if _storable(kept) else ():
         attempt = kept if style == "plain" else {**kept, "style": style}
         if restore(attempt, rendered) == line:
             return attempt
-    return {"line": line}
+    return {"raw": line}
 
 
 def restore(kept: dict[str, Any], rendered: dict[str, Any]) -> str:
     """The line again, without its end."""
-    if "line" in kept:
-        return str(kept["line"])
+    if "raw" in kept:
+        return str(kept["raw"])
     known = rendered | kept.get("extra", {})
     row = {name: known[name] for name in kept.get("fields", rendered) if name in known}
     return write_object(row, kept.get("style", "plain"))
+
+
+def _storable(kept: dict[str, Any]) -> bool:
+    """Whether every database can store it as JSON: NaN and the infinities are Python's own."""
+    try:
+        json.dumps(kept, allow_nan=False)
+    except ValueError:
+        return False
+    return True
