@@ -85,6 +85,7 @@ def build_application(settings: Settings) -> Application:
         initial_model=settings.initial_model,
         model_source=settings.model_source,
         device=settings.device,
+        canary=settings.canary,
     )
     maker = ComparisonMaker(database, engine, ahead=settings.comparisons_ahead, sampling=sampling)
     labelling = Labelling(database, maker)

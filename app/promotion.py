@@ -25,8 +25,9 @@ from storage.deployments import (
     record_event,
 )
 from storage.errors import Conflict
-from storage.evaluations import gate_decision_of
-from storage.preferences import drop_waiting
+from storage.evaluations import gate_decision_of, people_scores
+from storage.preferences import count_choices, drop_waiting
+from storage.settings import get_setting, record_setting
 from storage.tables import (
     Checkpoint,
     CheckpointKind,
@@ -37,9 +38,19 @@ from storage.tables import (
     RunStatus,
     TrainingRun,
 )
+from trainer.evaluation.statistics import win_rate
 from trainer.policy import Policy, load_policy
 
 log = logging.getLogger(__name__)
+
+# people's choices are looked at after each one, so the bound is stricter than a single look's
+CANARY_CONFIDENCE = 0.99
+CANARY_PROMPTS = 15
+PAUSE = "promotion_pause"
+PAUSE_CHOICES = 30
+MOST_TRIES = 10  # deployments tried in a row, newest first, before the slot is left as it is
+# nobody's newer word is overruled: what a person or the canary put there stays
+UNWATCHED = (DeploymentReason.initial, DeploymentReason.rollback, DeploymentReason.canary)
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class Promotion:
         initial_model: str,
         model_source: str,
         device: str,
+        canary: bool = True,
         on_swap: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
@@ -72,6 +84,7 @@ class Promotion:
         self._initial_model = initial_model
         self._model_source = model_source
         self._device = device
+        self._canary = canary
         self._swapping = threading.Lock()
         self.on_swap = on_swap
 
@@ -122,7 +135,7 @@ class Promotion:
 
     def adopt_decisions(self) -> Deployment | None:
         """Promote the newest checkpoint that passed the gate since the last deployment, if that is automatic."""
-        if self._runs.schedule().after_gate != "automatic":
+        if self._runs.schedule().after_gate != "automatic" or self.paused_for():
             return None
         with self._database.write() as session:
             passed = self._waiting_decision(session)
@@ -137,6 +150,34 @@ class Promotion:
             )
         self._follow()
         return deployment
+
+    def watch_canary(self) -> Deployment | None:
+        """Roll back when people's evaluation choices find the served checkpoint worse than the one before it."""
+        if not self._canary:
+            return None
+        with self._database.read() as session:
+            served, previous = current_deployment(session), previously_served(session)
+            if served is None or previous is None or served.reason in UNWATCHED:
+                return None
+            scores = people_scores(session, candidate_id=served.checkpoint_id, baseline_id=previous)
+        if len(scores) < CANARY_PROMPTS:
+            return None
+        rate = win_rate([s.score for s in scores], confidence=CANARY_CONFIDENCE)
+        if rate.interval.high >= 0.5:
+            return None
+        note = (
+            f"People prefer {previous}: {served.checkpoint_id} wins {rate.rate:.0%} of {rate.n} evaluation prompts "
+            f"(99% interval {rate.interval.low:.0%} to {rate.interval.high:.0%})."
+        )
+        with self._database.write() as session:
+            record_setting(session, PAUSE, {"until_choices": count_choices(session) + PAUSE_CHOICES})
+        return self.roll_back(by="prefloop", reason=DeploymentReason.canary, note=note)
+
+    def paused_for(self) -> int:
+        """Choices still to be made before promotion is automatic again; 0 when it is not paused."""
+        with self._database.read() as session:
+            until = int(get_setting(session, PAUSE).get("until_choices", 0))
+            return max(0, until - count_choices(session))
 
     def waiting_for_person(self) -> str | None:
         """A checkpoint that passed the gate since the last deployment and is not served."""
@@ -186,7 +227,7 @@ class Promotion:
     def _follow(self) -> None:
         """Make the slot serve what the ledger says; a failure is written down and the ledger's older word holds."""
         with self._swapping:
-            while True:
+            for _ in range(MOST_TRIES):
                 with self._database.read() as session:
                     wanted = current_deployment(session)
                 if wanted is None or wanted.id is None:
@@ -226,6 +267,5 @@ class Promotion:
             )
         except SwapFailed as error:
             log.warning("checkpoint %s was not served: %s", wanted.checkpoint_id, error)
-            tell("failed", str(error))
             return False
         return True

@@ -29,6 +29,10 @@ from storage.tables import ACTIVE, GateDecisionRow, RunStatus, TrainingRun, now
 from trainer.configs import ALGORITHMS, InvalidConfig, parse_config
 
 
+Lines = list[str]  # `list` is also a method of Runs
+Series = dict[str, list[tuple[int, float]]]
+
+
 class Schedule(BaseModel):
     """When runs start by themselves and what happens after the gate. Kept in the database; takes effect at once."""
 
@@ -161,16 +165,16 @@ class Runs:
         with self._database.read() as session:
             return [_view(session, run) for run in list_runs(session, limit=limit, before=before)]
 
-    def metrics(self, run_id: str, *, after_step: int = -1) -> dict[str, list[tuple[int, float]]]:
+    def metrics(self, run_id: str, *, after_step: int = -1) -> Series:
         """(step, value) per metric name, in order of steps."""
         with self._database.read() as session:
             get_run(session, run_id)
-            series: dict[str, list[tuple[int, float]]] = {}
+            series: Series = {}
             for metric in metrics_of(session, run_id, after_step=after_step):
                 series.setdefault(metric.name, []).append((metric.step, metric.value))
             return series
 
-    def log_lines(self, run_id: str, *, last: int = 20) -> list[str]:
+    def log_lines(self, run_id: str, *, last: int = 20) -> Lines:
         """The last lines its process printed."""
         with self._database.read() as session:
             get_run(session, run_id)

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 RUNS_EVERY_S = 1.0
 REFILL_EVERY_S = 0.5
+CANARY_EVERY_S = 5.0
 
 
 class Scheduler:
@@ -60,6 +61,7 @@ class Scheduler:
         for name, tick, seconds in (
             ("runs", self.tick_runs, RUNS_EVERY_S),
             ("promotion", self._promotion.adopt_decisions, RUNS_EVERY_S),
+            ("canary", self._promotion.watch_canary, CANARY_EVERY_S),
             ("refill", self._labelling.refill, REFILL_EVERY_S),
         ):
             self._clock.add_job(_logged(tick, name), "interval", seconds=seconds, id=name, next_run_time=begin)

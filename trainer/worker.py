@@ -127,7 +127,8 @@ class StoredReferences:
 
     def get(self, keys: Sequence[ReferenceKey]) -> dict[ReferenceKey, float]:
         by_digest = {_digest(key): key for key in keys}
-        wanted, found = list(by_digest), {}
+        wanted = list(by_digest)
+        found: dict[ReferenceKey, float] = {}
         with self._database.read() as session:
             for start in range(0, len(wanted), 500):  # SQLite binds a limited number of variables
                 part = wanted[start : start + 500]

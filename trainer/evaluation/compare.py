@@ -23,7 +23,7 @@ from trainer.generation import Generated, position_limit
 from trainer.guards import GuardInputs, Sample, run_guards
 from trainer.policy import Policy
 from trainer.prompting import PromptTooLong, fit_messages
-from trainer.tensors import pad_rows, sequence_logprobs
+from trainer.tensors import Rows, pad_rows, sequence_logprobs
 
 FOLDS = 5
 BATCH = 32
@@ -134,7 +134,11 @@ class Comparer:
                 batch = order[start : start + BATCH]
                 padded = pad_rows([rows[i] for i in batch], pad_id=policy.tokenizer.pad_token_id or 0)
                 device = policy.model.device
-                on_device: Any = {name: tensor.to(device) for name, tensor in padded.items()}
+                on_device = Rows(
+                    input_ids=padded["input_ids"].to(device),
+                    attention_mask=padded["attention_mask"].to(device),
+                    completion_mask=padded["completion_mask"].to(device),
+                )
                 for i, value in zip(batch, sequence_logprobs(policy.model, on_device).tolist(), strict=True):
                     result[i] = value
         return result

@@ -1,0 +1,199 @@
+"""Labelling: what is handed out, in what order, and what a choice reveals. With an engine that answers from a list."""
+
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from fakes import FakeEngine
+from labelled import record_prompts
+
+from app.comparisons import ComparisonMaker
+from app.labelling import Labelling
+from storage.checkpoints import record_checkpoint, record_project
+from storage.database import Database
+from storage.deployments import record_deployment, record_event
+from storage.errors import Invalid, NotFound, Unavailable
+from storage.preferences import get_comparison, preference_pairs
+from storage.prompts import get_prompt
+from storage.tables import Checkpoint, CheckpointKind, Choice, DeploymentReason, Purpose, Split
+from trainer.generation import Sampling
+
+SAMPLING = Sampling(temperature=1.0, max_new_tokens=8)
+
+
+def serve(database: Database, checkpoint_id: str) -> None:
+    with database.write() as session:
+        if checkpoint_id == "initial":
+            record_project(session, initial_model="m", name="starter", digest="d")
+        elif session.get(Checkpoint, checkpoint_id) is None:
+            made = Checkpoint(
+                id=checkpoint_id, name=checkpoint_id, kind=CheckpointKind.adapter, source="checkpoints/x", digest="d"
+            )
+            record_checkpoint(session, checkpoint=made, preference_ids=[])
+        deployment, _ = record_deployment(
+            session, checkpoint_id=checkpoint_id, reason=DeploymentReason.person, by="test"
+        )
+        assert deployment.id is not None
+        record_event(session, deployment_id=deployment.id, event="serving")
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def labelling(database: Database, engine: FakeEngine) -> Labelling:
+    record_prompts(database, train=30, heldout=10)
+    serve(database, "initial")
+    return Labelling(database, ComparisonMaker(database, engine, ahead=5, sampling=SAMPLING))  # type: ignore[arg-type]
+
+
+def choose(labelling: Labelling, comparison_id: str, choice: Choice = Choice.left, labeller: str = "ana") -> int:
+    return labelling.record_choice(
+        comparison_id=comparison_id, labeller_id=labeller, choice=choice, client_id=uuid.uuid4().hex
+    ).preference_id
+
+
+def test_comparisons_wait_before_anyone_asks(labelling: Labelling) -> None:
+    assert labelling.refill() == 5
+    assert labelling.refill() == 0
+
+
+def test_two_people_never_get_the_same_comparison(labelling: Labelling) -> None:
+    labelling.refill()
+    first = labelling.next_comparison(labeller_id="ana")
+    second = labelling.next_comparison(labeller_id="ben")
+    assert first is not None and second is not None and first.id != second.id
+
+
+def test_a_reload_shows_the_same_comparison_again(labelling: Labelling) -> None:
+    labelling.refill()
+    assert labelling.next_comparison(labeller_id="ana") == labelling.next_comparison(labeller_id="ana")
+
+
+def test_a_choice_reveals_which_checkpoint_wrote_which_side(labelling: Labelling) -> None:
+    labelling.refill()
+    shown = labelling.next_comparison(labeller_id="ana")
+    assert shown is not None
+    told = labelling.record_choice(
+        comparison_id=shown.id, labeller_id="ana", choice=Choice.right, client_id="once"
+    )
+    assert (told.left.checkpoint, told.left.temperature, told.created) == ("starter", 1.0, True)
+
+
+def test_undo_puts_the_comparison_before_the_same_labeller_again(labelling: Labelling) -> None:
+    labelling.refill()
+    shown = labelling.next_comparison(labeller_id="ana")
+    assert shown is not None
+    choose(labelling, shown.id)
+    assert labelling.undo_last(labeller_id="ana") == shown
+    assert labelling.next_comparison(labeller_id="ana") == shown
+    with pytest.raises(NotFound, match="no choice to undo"):
+        labelling.undo_last(labeller_id="ana")
+
+
+def test_identical_or_empty_completions_are_sampled_again(labelling: Labelling, engine: FakeEngine) -> None:
+    engine.script = ["Same text.", "Same text.", "", "Fine text.", "One text.", "Another text."]
+    labelling.refill()
+    shown = labelling.next_comparison(labeller_id="ana")
+    assert shown is not None and {shown.left, shown.right} == {"One text.", "Another text."}
+
+
+def test_a_prompt_that_only_gives_one_text_is_left_out_rather_than_asked_for_ever(
+    database: Database, engine: FakeEngine
+) -> None:
+    record_prompts(database, train=1, heldout=0)
+    serve(database, "initial")
+    engine.script = ["Same."] * 100
+    labelling = Labelling(database, ComparisonMaker(database, engine, ahead=5, sampling=SAMPLING))  # type: ignore[arg-type]
+    labelling.refill()
+    assert labelling.next_comparison(labeller_id="ana", wait_s=0) is None
+
+
+def test_a_cold_queue_is_unavailable_and_says_so(labelling: Labelling) -> None:
+    with pytest.raises(Unavailable, match="No comparison was ready"):
+        labelling.next_comparison(labeller_id="ana", wait_s=0)
+
+
+def test_before_a_second_checkpoint_all_comparisons_are_for_training(
+    labelling: Labelling, database: Database
+) -> None:
+    assert purposes(labelling, database, count=15) == {Purpose.train: 15}
+
+
+def test_once_a_second_checkpoint_is_served_one_in_five_is_for_evaluation(
+    labelling: Labelling, database: Database, engine: FakeEngine
+) -> None:
+    serve(database, "dpo-0001")
+    engine.served = "dpo-0001"
+    assert purposes(labelling, database, count=25) == {Purpose.train: 20, Purpose.evaluate: 5}
+
+
+def purposes(labelling: Labelling, database: Database, *, count: int) -> Counter[Purpose]:
+    seen: Counter[Purpose] = Counter()
+    for _ in range(count):
+        labelling.refill()
+        shown = labelling.next_comparison(labeller_id="ana")
+        assert shown is not None
+        with database.read() as session:
+            comparison = get_comparison(session, shown.id)
+            split = get_prompt(session, comparison.prompt_id).split
+        assert (split is Split.heldout) == (comparison.purpose is Purpose.evaluate)
+        seen[comparison.purpose] += 1
+        choose(labelling, shown.id)
+    return seen
+
+
+def test_an_evaluation_comparison_sets_the_served_model_against_another(
+    labelling: Labelling, database: Database, engine: FakeEngine
+) -> None:
+    serve(database, "dpo-0001")
+    engine.served = "dpo-0001"
+    with database.read() as session:
+        from storage.prompts import offered_prompts
+
+        heldout = offered_prompts(session, splits=[Split.heldout])[0].id
+    shown = labelling.next_comparison(labeller_id="ana", prompt_id=heldout)
+    assert shown is not None
+    told = labelling.record_choice(comparison_id=shown.id, labeller_id="ana", choice=Choice.left, client_id="c")
+    assert {told.left.checkpoint_id, told.right.checkpoint_id} == {"initial", "dpo-0001"}
+    with database.read() as session:
+        assert preference_pairs(session, splits=list(Split)) == []
+
+
+def test_a_swap_drops_what_was_not_shown_and_keeps_what_was(labelling: Labelling, database: Database) -> None:
+    from storage.preferences import count_waiting, drop_waiting
+
+    labelling.refill()
+    shown = labelling.next_comparison(labeller_id="ana")
+    assert shown is not None
+    serve(database, "dpo-0001")
+    with database.write() as session:
+        assert drop_waiting(session, before_generation=2) == 4
+        assert sum(count_waiting(session).values()) == 0
+    assert choose(labelling, shown.id) > 0
+
+
+def test_a_prompt_of_ones_own_becomes_a_training_comparison(labelling: Labelling) -> None:
+    own = [{"role": "user", "content": "Where do geese sleep?"}]
+    shown = labelling.next_comparison(labeller_id="ana", messages=own)
+    assert shown is not None and shown.messages == own
+
+
+def test_a_prompt_without_a_user_message_is_refused(labelling: Labelling) -> None:
+    with pytest.raises(Invalid, match="user message"):
+        labelling.next_comparison(labeller_id="ana", messages=[{"role": "system", "content": "Be brief."}])
+
+
+def test_the_sides_are_tossed_fairly(labelling: Labelling, engine: FakeEngine, tmp_path: Path) -> None:
+    engine.script = [text for number in range(200) for text in (f"first {number}.", f"second {number}.")]
+    firsts = 0
+    for _ in range(200):
+        labelling.refill()
+        shown = labelling.next_comparison(labeller_id="ana")
+        assert shown is not None
+        firsts += shown.left.startswith("first")
+        choose(labelling, shown.id)
+    assert 65 <= firsts <= 135  # five standard deviations of a fair coin

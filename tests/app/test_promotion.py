@@ -1,0 +1,244 @@
+"""Promotion: what is served follows the ledger, whatever fails; the gate's word, people's word and the canary's."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FakeSlot
+
+from app import promotion as module
+from app.promotion import CANARY_PROMPTS, Promotion
+from app.runs import Runs
+from storage.checkpoints import record_checkpoint
+from storage.database import Database
+from storage.deployments import ledger
+from storage.errors import Conflict, NotFound
+from storage.evaluations import record_gate_decision
+from storage.preferences import record_comparison, record_preference
+from storage.prompts import record_prompt
+from storage.runs import queue_run
+from storage.tables import (
+    Checkpoint,
+    CheckpointKind,
+    Choice,
+    ComparisonState,
+    Completion,
+    DeploymentReason,
+    GateDecisionRow,
+    Outcome,
+    Purpose,
+    RunStatus,
+    Split,
+)
+from trainer.policy import Policy
+
+
+@pytest.fixture
+def slot() -> FakeSlot:
+    return FakeSlot()
+
+
+@pytest.fixture
+def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Promotion:
+    model: Any = None
+    monkeypatch.setattr(module, "load_policy", lambda *_, **__: Policy(model, model, "digest"))
+    runs = Runs(database, data_dir=tmp_path, auto_train=True, starter=True)
+    made = Promotion(
+        database,
+        slot,  # type: ignore[arg-type]
+        runs,
+        data_dir=tmp_path,
+        initial_model="starter",
+        model_source="starter",
+        device="cpu",
+    )
+    made.open()
+    return made
+
+
+def finish_run(database: Database, outcome: Outcome, baseline: str = "initial") -> str:
+    """A succeeded run with its checkpoint and the gate's decision; its id."""
+    with database.write() as session:
+        run = queue_run(
+            session, algorithm="dpo", config={}, trigger="person", started_because="test", automatic=False
+        )
+        run.status, run.checkpoint_id = RunStatus.succeeded, run.id
+        checkpoint = Checkpoint(
+            id=run.id, name=run.id, kind=CheckpointKind.adapter, source=f"checkpoints/{run.id}", digest="digest"
+        )
+        record_checkpoint(session, checkpoint=checkpoint, preference_ids=[])
+        record_gate_decision(
+            session,
+            GateDecisionRow(
+                run_id=run.id,
+                checkpoint_id=run.id,
+                baseline_id=baseline,
+                outcome=outcome,
+                reasons=["because"],
+                guards=[],
+            ),
+        )
+        return run.id
+
+
+def reasons(database: Database) -> list[DeploymentReason]:
+    with database.read() as session:
+        return [entry.deployment.reason for entry in reversed(ledger(session))]
+
+
+def test_the_first_start_serves_the_initial_model(promotion: Promotion, slot: FakeSlot, database: Database) -> None:
+    assert slot.current_id == "initial"
+    assert reasons(database) == [DeploymentReason.initial]
+
+
+def test_a_checkpoint_that_passed_the_gate_takes_over_by_itself(
+    promotion: Promotion, slot: FakeSlot, database: Database
+) -> None:
+    made = finish_run(database, Outcome.promote)
+    assert promotion.adopt_decisions() is not None
+    assert slot.current_id == made
+    assert promotion.adopt_decisions() is None
+
+
+@pytest.mark.parametrize("outcome", [Outcome.reject, Outcome.inconclusive])
+def test_what_did_not_pass_is_not_served(
+    promotion: Promotion, slot: FakeSlot, database: Database, outcome: Outcome
+) -> None:
+    finish_run(database, outcome)
+    assert promotion.adopt_decisions() is None
+    assert slot.current_id == "initial"
+
+
+def test_with_ask_a_passed_checkpoint_waits_for_a_person(
+    promotion: Promotion, slot: FakeSlot, database: Database
+) -> None:
+    promotion._runs.set_schedule({"after_gate": "ask"})
+    made = finish_run(database, Outcome.promote)
+    assert promotion.adopt_decisions() is None
+    assert promotion.waiting_for_person() == made
+    promotion.promote(made, by="ana")
+    assert slot.current_id == made
+    assert reasons(database)[-1] is DeploymentReason.person
+
+
+def test_promoting_a_refused_checkpoint_is_recorded_as_an_override(promotion: Promotion, database: Database) -> None:
+    made = finish_run(database, Outcome.reject)
+    promotion.promote(made, by="ana")
+    assert reasons(database)[-1] is DeploymentReason.override
+
+
+def test_promoting_what_is_served_adds_nothing(promotion: Promotion, database: Database) -> None:
+    _, created = promotion.promote("initial", by="ana")
+    assert not created and len(reasons(database)) == 1
+
+
+def test_an_unknown_checkpoint_is_not_found(promotion: Promotion) -> None:
+    with pytest.raises(NotFound, match="'dpo-9999'"):
+        promotion.promote("dpo-9999", by="ana")
+
+
+def test_a_checkpoint_that_cannot_be_loaded_leaves_the_old_one_serving(
+    promotion: Promotion, slot: FakeSlot, database: Database
+) -> None:
+    made = finish_run(database, Outcome.promote)
+    slot.broken = {made}
+    promotion.adopt_decisions()
+    assert slot.current_id == "initial"
+    entry = promotion.ledger()[0]
+    assert (entry.state, entry.events[-1].detail) == ("failed", f"{made} is broken")
+
+
+def test_roll_back_serves_what_was_served_before(promotion: Promotion, slot: FakeSlot, database: Database) -> None:
+    finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    promotion.roll_back(by="ana")
+    assert slot.current_id == "initial"
+    assert reasons(database)[-1] is DeploymentReason.rollback
+
+
+def test_a_checkpoint_that_was_rolled_back_is_not_promoted_again_by_itself(
+    promotion: Promotion, slot: FakeSlot, database: Database
+) -> None:
+    finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    promotion.roll_back(by="ana")
+    assert promotion.adopt_decisions() is None
+    assert slot.current_id == "initial"
+
+
+def test_there_is_nothing_to_roll_back_to_at_first(promotion: Promotion) -> None:
+    with pytest.raises(Conflict, match="Nothing was served before"):
+        promotion.roll_back(by="ana")
+
+
+def test_a_decision_against_another_baseline_is_stale(promotion: Promotion, database: Database) -> None:
+    first = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    finish_run(database, Outcome.promote, baseline="initial")
+    assert promotion.adopt_decisions() is None
+    assert promotion.serving() is not None and promotion.serving().checkpoint.id == first  # type: ignore[union-attr]
+
+
+def test_a_restart_serves_what_the_ledger_says(
+    promotion: Promotion, database: Database, tmp_path: Path, slot: FakeSlot
+) -> None:
+    made = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    slot.current_id = None
+    promotion.open()
+    assert slot.current_id == made
+
+
+def test_a_directory_of_another_model_is_refused(promotion: Promotion, database: Database) -> None:
+    promotion._initial_model = "other/model"
+    with pytest.raises(Conflict, match="begun with 'starter', not 'other/model'"):
+        promotion.open()
+
+
+def choose_in_evaluation(database: Database, served: str, *, wins: bool, count: int) -> None:
+    with database.write() as session:
+        for number in range(count):
+            prompt = record_prompt(
+                session,
+                messages=[{"role": "user", "content": f"Held out {number}?"}],
+                source="test",
+                split=Split.heldout,
+            )
+            assert prompt.id is not None
+            comparison = record_comparison(
+                session,
+                prompt_id=prompt.id,
+                left=Completion(prompt_id=prompt.id, checkpoint_id=served, text="a"),
+                right=Completion(prompt_id=prompt.id, checkpoint_id="initial", text="b"),
+                purpose=Purpose.evaluate,
+                state=ComparisonState.leased,
+            )
+            record_preference(
+                session,
+                comparison_id=comparison.id,
+                labeller_id="ana",
+                choice=Choice.left if wins else Choice.right,
+                client_id=f"{served}-{number}",
+            )
+
+
+def test_the_canary_rolls_back_what_people_find_worse_and_pauses(
+    promotion: Promotion, slot: FakeSlot, database: Database
+) -> None:
+    made = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    choose_in_evaluation(database, made, wins=False, count=CANARY_PROMPTS)
+    promotion.watch_canary()
+    assert slot.current_id == "initial"
+    assert reasons(database)[-1] is DeploymentReason.canary
+    assert promotion.paused_for() == 30
+    finish_run(database, Outcome.promote)
+    assert promotion.adopt_decisions() is None
+
+
+def test_the_canary_leaves_what_people_like(promotion: Promotion, slot: FakeSlot, database: Database) -> None:
+    made = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    choose_in_evaluation(database, made, wins=True, count=CANARY_PROMPTS)
+    assert promotion.watch_canary() is None
+    assert slot.current_id == made
