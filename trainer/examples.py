@@ -68,6 +68,11 @@ def encode(tokenizer: Any, prompt: Sequence[Message], completions: Sequence[str]
     return Encoded(prompt_ids, completion_ids, shortened)
 
 
+def length_limit(model_config: Any, max_length: int) -> int:
+    """`max_length`, or fewer tokens where the model has fewer positions."""
+    return min(max_length, getattr(model_config, "max_position_embeddings", None) or max_length)
+
+
 def _without_oldest(messages: list[Message]) -> list[Message] | None:
     """`messages` less the oldest exchange (a user turn and its replies); None where only the last is left."""
     system = [message for message in messages if message["role"] == "system"]

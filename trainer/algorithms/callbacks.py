@@ -54,11 +54,15 @@ class TrainResult:
 class ReportingCallback(TrainerCallback):
     """Reports each logged step, stops on request or at the target margin, and marks saves as complete.
 
-    `target_margin` ends the run after an epoch whose mean `rewards/margins` exceeds it; 0 never does.
+    `target_margin` ends the run after an epoch whose mean `rewards/margins` exceeds it; 0 never does. `names`
+    gives a library's metric the name it has here.
     """
 
-    def __init__(self, reporter: Reporter, *, target_margin: float = 0.0) -> None:
+    def __init__(
+        self, reporter: Reporter, *, target_margin: float = 0.0, names: Mapping[str, str] | None = None
+    ) -> None:
         self.reporter = reporter
+        self.names = names or {}
         self.target_margin = target_margin
         self.stopped = False
 
@@ -67,7 +71,7 @@ class ReportingCallback(TrainerCallback):
             self.stopped = control.should_save = control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        metrics = numbers(logs or {})
+        metrics = numbers(logs or {}, self.names)
         if "loss" not in metrics:
             return
         if not math.isfinite(metrics["loss"]):
@@ -93,24 +97,26 @@ class ReportingCallback(TrainerCallback):
                 os.fsync(file.fileno())
 
 
-def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
-    """The numeric entries of a log record."""
-    return {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}
+def numbers(logs: Mapping[str, Any], names: Mapping[str, str] | None = None) -> dict[str, float]:
+    """The numeric entries of a log record, under the names given."""
+    return {
+        (names or {}).get(name, name): float(value) for name, value in logs.items() if isinstance(value, int | float)
+    }
 
 
 def _ends_epoch(state: Any) -> bool:
     return bool(abs(state.epoch - round(state.epoch)) < 1e-6)
 
 
-def last_epoch(log_history: list[dict[str, Any]]) -> dict[str, float]:
+def last_epoch(log_history: list[dict[str, Any]], names: Mapping[str, str] | None = None) -> dict[str, float]:
     """The mean of every metric over the steps of the last epoch that was begun."""
-    steps = [numbers(entry) for entry in log_history if "loss" in entry]
+    steps = [numbers(entry, names) for entry in log_history if "loss" in entry]
     if not steps:
         return {}
     last = math.ceil(steps[-1]["epoch"] - 1e-6)
     steps = [entry for entry in steps if math.ceil(entry["epoch"] - 1e-6) == last]
-    names = [name for name in steps[-1] if name not in ("epoch", "step")]
-    return {name: sum(entry[name] for entry in steps) / len(steps) for name in names}
+    kept = [name for name in steps[-1] if name not in ("epoch", "step")]
+    return {name: sum(entry[name] for entry in steps) / len(steps) for name in kept}
 
 
 # ---------------------------------------------------------------------------------------------- settings
@@ -143,9 +149,16 @@ def trainer_settings(config: AlgorithmConfig, work: Path, device: torch.device) 
     }
 
 
-def run_trainer(trainer: Trainer, reporter: Reporter, work: Path, *, target_margin: float = 0.0) -> None:
+def run_trainer(
+    trainer: Trainer,
+    reporter: Reporter,
+    work: Path,
+    *,
+    target_margin: float = 0.0,
+    names: Mapping[str, str] | None = None,
+) -> None:
     """Train to the end, from the last complete save in `work` where there is one. Raises Stopped on request."""
-    callback = ReportingCallback(reporter, target_margin=target_margin)
+    callback = ReportingCallback(reporter, target_margin=target_margin, names=names)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(callback)
     save = last_complete_save(work)

@@ -37,7 +37,7 @@ from trainer.algorithms.callbacks import (
 )
 from trainer.algorithms.reference import ReferenceStore, Row, allowed_difference, make_row, reference_logprobs
 from trainer.configs import DPOConfig
-from trainer.examples import Pair, encode
+from trainer.examples import Pair, encode, length_limit
 from trainer.policy import Policy
 from trainer.tensors import Rows, disable_dropout, pad_rows, sequence_logprobs
 
@@ -259,8 +259,7 @@ def prepare_pairs(
     reporter: Reporter,
 ) -> list[EncodedPair]:
     """The examples as token ids with their reference log-probabilities; says how many had to be shortened."""
-    positions = getattr(start.base.model.config, "max_position_embeddings", None) or config.max_length
-    max_length = min(config.max_length, positions)
+    max_length = length_limit(start.base.model.config, config.max_length)
     rows: list[tuple[Row, Row]] = []
     shortened = 0
     for pair in examples:

@@ -1,0 +1,102 @@
+"""Supervised fine-tuning: imitating completions, through TRL's SFTTrainer.
+
+Negative log-likelihood of the completion's tokens given those before, the prompt left out, as a mean over all
+completion tokens of an optimiser step (TRL's convention; a sum over tokens and mean over completions would
+weigh long ones more). The result is a full checkpoint with any adapter merged, so that it can be the base and
+the reference of later runs. Leaves out which completions are worth imitating (`trainer/dataset.py`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import set_seed
+from trl.trainer.sft_config import SFTConfig as TRLConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from trainer import policy as policies
+from trainer.algorithms.callbacks import (
+    Reporter,
+    TrainResult,
+    finished_result,
+    last_epoch,
+    remember_result,
+    run_trainer,
+    trainer_settings,
+)
+from trainer.configs import SFTConfig
+from trainer.examples import Demonstration, encode, length_limit
+from trainer.policy import Policy
+
+NOT_LEARNT = -100  # the label of a token without loss, as in all of transformers
+NAMES = {"mean_token_accuracy": "tokens/accuracy", "entropy": "tokens/entropy", "num_tokens": "tokens/seen"}
+
+
+def train(
+    *,
+    config: SFTConfig,
+    examples: Sequence[Demonstration],
+    policy_source: str,
+    output: Path,
+    work: Path,
+    reporter: Reporter,
+    device: str = "auto",
+) -> TrainResult:
+    """Train the policy at `policy_source`, with its adapter merged, on demonstrations and write a full checkpoint.
+
+    Saves go to `work`, and a run that finds one there resumes from it. Raises Stopped where the reporter asks for
+    it, ValueError for no demonstrations, CorruptCheckpoint for a damaged source.
+    """
+    if (done := finished_result(work, output)) is not None:
+        return done
+    if not examples:
+        raise ValueError("there are no completions to imitate; choose between some first")
+    torch.set_num_threads(config.threads)
+    dtype = torch.float32 if config.adapter == "full" else None
+    start = policies.load_policy(policy_source, device=device, dtype=dtype)
+    set_seed(config.seed)
+    trainer = SFTTrainer(
+        model=policies.attach_adapter(start.model, kind=config.adapter, rank=config.rank, alpha=config.alpha),
+        args=TRLConfig(
+            **trainer_settings(config, work, start.model.device),
+            gradient_checkpointing=False,
+            max_length=None,  # the rows are cut to length already, by the rule all algorithms share
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
+        train_dataset=Dataset.from_list(labelled_rows(examples, start, config, reporter=reporter)),
+        processing_class=start.tokenizer,
+    )
+    run_trainer(trainer, reporter, work, names=NAMES)
+    metrics = last_epoch(trainer.state.log_history, NAMES)
+    if trainer.is_world_process_zero():
+        remember_result(work, metrics, trainer.state.global_step)
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+        policies.save_checkpoint(
+            output,
+            model=trained.merge_and_unload() if config.adapter == "lora" else trained,
+            tokenizer=start.tokenizer,
+            kind="full",
+            base=policy_source,
+            base_digest=start.digest,
+        )
+    trainer.accelerator.wait_for_everyone()
+    return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
+
+
+def labelled_rows(
+    examples: Sequence[Demonstration], start: Policy, config: SFTConfig, *, reporter: Reporter
+) -> list[dict[str, Any]]:
+    """Token ids and labels of each demonstration; a prompt's tokens have no label. Says how many were shortened."""
+    max_length = length_limit(start.model.config, config.max_length)
+    rows, shortened = [], 0
+    for example in examples:
+        prompt, (completion,), short = encode(
+            start.tokenizer, example.prompt, [example.completion], max_length=max_length
+        )
+        rows.append({"input_ids": prompt + completion, "labels": [NOT_LEARNT] * len(prompt) + completion})
+        shortened += short
+    if shortened:
+        reporter.log(f"{shortened} of {len(examples)} demonstrations were shortened to {max_length} tokens")
+    return rows
