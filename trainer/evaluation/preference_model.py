@@ -9,6 +9,7 @@ leads to (trainer/gate.py).
 
 import hashlib
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -95,11 +96,12 @@ def features(
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Array:
-    """Frozen features [N, F] of completions in their prompts: F = 2 x hidden size, from one forward pass each.
+    """Frozen features [N, F] of completions in their prompts, from one forward pass each.
 
-    The mean over the completion's tokens, end-of-turn included, and the last of these, of the final hidden states.
-    A prompt too long for the model loses its oldest tokens. `on_progress(done, N)` follows each batch; raises Stopped
-    once `should_stop()` is true.
+    Three blocks of the hidden size's width: the mean over the completion's tokens, end-of-turn included, of the final
+    hidden states; the last of these; and the surface, tiled so that after standardisation it weighs as much. A prompt
+    too long for the model loses its oldest tokens. `on_progress(done, N)` follows each batch; raises Stopped once
+    `should_stop()` is true.
     """
     import torch
 
@@ -122,14 +124,25 @@ def features(
             output = policy.model.base_model(input_ids=ids.to(device), attention_mask=attention.to(device))
             hidden = output.last_hidden_state.double().cpu().numpy()
         if result.shape[1] == 0:
-            result = np.zeros((len(rows), 2 * hidden.shape[-1]))
+            tiles = max(1, hidden.shape[-1] // len(surface("")))
+            result = np.zeros((len(rows), 2 * hidden.shape[-1] + tiles * len(surface(""))))
         for row, index in enumerate(batch):
             tokens, prompt = rows[index]
             states = hidden[row, prompt : len(tokens)]
-            result[index] = np.concatenate([states.mean(axis=0), states[-1]])
+            seen = np.tile(surface(items[index][1]), tiles)
+            result[index] = np.concatenate([states.mean(axis=0), states[-1], seen])
         if on_progress is not None:
             on_progress(start + len(batch), len(rows))
     return result
+
+
+def surface(text: str) -> Array:
+    """What a reader sees at a glance, as log(1 + count) [10]: characters, words, ! ? . and commas, symbols such as
+    emoji, capitals, digits, line breaks."""
+    counts = [len(text), len(text.split()), *(text.count(mark) for mark in "!?.,")]
+    symbols = sum(unicodedata.category(character) == "So" for character in text)
+    capitals, digits = sum(map(str.isupper, text)), sum(map(str.isdigit, text))
+    return np.log1p(np.array([*counts, symbols, capitals, digits, text.count("\n")], dtype=np.float64))
 
 
 def _token_ids(policy: "Policy", messages: list[dict[str, str]], text: str, positions: int) -> tuple[list[int], int]:

@@ -13,6 +13,7 @@ from trainer.evaluation.preference_model import (
     cross_fit,
     features,
     fit,
+    surface,
     wishes_changed,
 )
 from trainer.evaluation.statistics import wilson
@@ -237,7 +238,18 @@ def test_features_hold_mean_and_last_hidden_state_of_the_completion(tiny_model_d
     with torch.inference_mode():
         hidden = policy.model(torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, start:]
     expected = torch.cat([hidden.mean(0), hidden[-1]]).numpy()
-    assert features(policy, [(messages, text)])[0] == pytest.approx(expected, abs=1e-5)
+    assert features(policy, [(messages, text)])[0, :64] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_surface_is_tiled_to_the_hidden_width(tiny_model_dir: Path) -> None:
+    from trainer.policy import load_policy
+
+    row = features(load_policy(tiny_model_dir, device="cpu"), items("Yes, 3!"))[0]
+    assert np.array_equal(row[64:], np.tile(surface("Yes, 3!"), 3))
+
+
+def test_the_surface_counts_what_a_reader_sees() -> None:
+    assert np.expm1(surface("Hi Ann, 42?!\nOk. 🎉🎉")) == pytest.approx([19, 5, 1, 1, 1, 1, 2, 3, 2, 1])
 
 
 def test_features_do_not_depend_on_batch_or_order(tiny_model_dir: Path) -> None:
