@@ -216,6 +216,11 @@ def _check_open(session: Session, comparison: Comparison, labeller_id: str) -> N
             f"You have already chosen on comparison {comparison.id} (preference {standing.id}).",
             hint="Undo it first: DELETE /api/v1/preferences/{id}.",
         )
+    if comparison.state == ComparisonState.dropped:
+        raise Conflict(
+            f"Comparison {comparison.id} was dropped, because another model is served now.",
+            hint="Ask for the next one: POST /api/v1/comparisons/next.",
+        )
     if comparison.state == ComparisonState.decided:
         raise Conflict(f"Comparison {comparison.id} was already decided by another labeller.")
     leased_elsewhere = (
@@ -241,7 +246,12 @@ def withdraw_preference(session: Session, *, preference_id: int, labeller_id: st
     if preference.withdrawn_at is None:
         preference.withdrawn_at = now()
         session.add(preference)
-        lease_comparison(session, get_comparison(session, preference.comparison_id), labeller_id=preference.labeller_id)
+        comparison = get_comparison(session, preference.comparison_id)
+        if preference.imported:  # nobody was shown it, nobody shall be
+            comparison.state = ComparisonState.dropped
+            session.add(comparison)
+        else:
+            lease_comparison(session, comparison, labeller_id=preference.labeller_id)
     return preference
 
 

@@ -65,8 +65,9 @@ def record_prompt(
 ) -> Prompt:
     """The row of these messages, made if it is new; an existing row is given back as it is.
 
-    Without a group key the first user turn is the key. Without a split the key's hash decides, but what people type
-    or chat is train unless its key is one of a held-out or validation prompt.
+    Without a group key the first user turn is the key. Without a split the group's own decides where it has a prompt
+    already, else the key's hash, but what people type or chat is train unless it matches a held-out or validation
+    prompt.
     """
     messages = check_messages(messages)
     digest = digest_messages(messages)
@@ -74,6 +75,8 @@ def record_prompt(
     if known is not None:
         return known
     key = group_key or first_user_turn(messages).lower()
+    if split is None:
+        split = _split_of_group(session, key)
     if split is None:
         split = _split_of_typed(session, messages) if source in ("typed", "chat") else split_of(key)
     prompt = Prompt(
@@ -89,6 +92,11 @@ def record_prompt(
     session.add(prompt)
     session.flush()
     return prompt
+
+
+def _split_of_group(session: Session, key: str) -> Split | None:
+    """A typed prompt is train whatever its hash says; what shares its key later must not be held out."""
+    return session.exec(select(Prompt.split).where(Prompt.group_key == key)).first()
 
 
 def _split_of_typed(session: Session, messages: Messages) -> Split:
