@@ -2,11 +2,12 @@
 
 A request takes a `Lease` on a whole model and keeps it to its end, whatever is served meanwhile. `swap` loads the new
 checkpoint beside the old one, verifies and warms it, and only then publishes it; a checkpoint that fails any of that
-leaves the old one serving. A few more checkpoints stay loaded (least recently leased go first), so that a baseline can
-be leased by its id. Leaves out: decoding (`app/serving/engine.py`), and the ledger of what should be served
-(`app/promotion.py`), which hears of each step through `on_event`.
+leaves the old one serving. Where the device has no room for two, serving pauses for the swap and says so. A few more
+checkpoints stay loaded (least recently leased go first), so that a baseline can be leased by its id. Leaves out:
+decoding (`app/serving/engine.py`), and the ledger (`app/promotion.py`), which hears of each step through `on_event`.
 """
 
+import gc
 import logging
 import threading
 from collections import OrderedDict
@@ -14,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
+
+import torch
 
 from storage.errors import NotFound, PrefLoopError, Unavailable
 from trainer.generation import DecodingBatch, Sampling, fit_messages
@@ -25,6 +28,7 @@ log = logging.getLogger(__name__)
 SwapEvent = Literal["loading", "verified", "warmed", "serving", "drained", "failed"]
 OnEvent = Callable[[SwapEvent, str], None]
 
+DRAIN_SECONDS = 120.0  # how long a paused slot waits for the requests that are running
 WARM_UP = Sampling(temperature=0.0, max_new_tokens=8)
 
 
@@ -39,6 +43,7 @@ class _Loaded:
     checkpoint_id: str
     policy: Policy
     leases: int = 0
+    set_aside: bool = False  # moved off its device, to make room for its successor
     when_drained: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -81,6 +86,7 @@ class Slot:
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # least recently leased first
         self._loading: set[str] = set()
         self._current: str | None = None
+        self._paused = ""  # why nothing can be leased for the moment
 
     @property
     def current_id(self) -> str | None:
@@ -102,10 +108,12 @@ class Slot:
     def acquire(self, checkpoint_id: str | None = None, load: Callable[[], Policy] | None = None) -> Lease:
         """Lease the served checkpoint, or the one named, which `load` loads where it is not (this takes seconds).
 
-        Raises Unavailable while nothing is served, NotFound where the one named is not loaded and `load` not given,
-        and whatever `load` raises.
+        Raises Unavailable while nothing is served, serving is paused or the device has no room for one more, NotFound
+        where the one named is not loaded and `load` not given, and whatever `load` raises.
         """
         with self._changed:
+            if self._paused:
+                raise Unavailable(self._paused, hint="Try again in a few seconds.", code="paused")
             wanted = checkpoint_id or self._current
             if wanted is None:
                 raise Unavailable("No model is served yet.", hint="It is being loaded; try again.", code="not_ready")
@@ -113,7 +121,11 @@ class Slot:
                 return self._lease(wanted)
         if load is None:
             raise NotFound(f"The checkpoint {wanted!r} is not loaded.", hint="Name a checkpoint of this project.")
-        return self._open(wanted, load, prepare=warm_up)
+        try:
+            return self._open(wanted, load, prepare=warm_up)
+        except torch.OutOfMemoryError as error:
+            message = f"The device has no room for {wanted} beside {self._current}."
+            raise Unavailable(message, hint="Promote it, or use a larger device.", code="no_room") from error
 
     def swap(
         self,
@@ -129,7 +141,7 @@ class Slot:
         "drained" with the old checkpoint's id once its last lease is back (from another thread, and not at all if it
         is served again before). Raises SwapFailed, with the old one still served.
         """
-        tell: OnEvent = on_event or _ignore
+        tell: OnEvent = on_event or (lambda event, detail: None)
 
         def prepare(policy: Policy) -> None:
             if expected_digest is not None and policy.digest != expected_digest:
@@ -141,8 +153,9 @@ class Slot:
         with self._swapping:
             try:
                 tell("loading", checkpoint_id)
-                lease = self._open(checkpoint_id, load, prepare=prepare)
+                lease = self._open_beside(checkpoint_id, load, prepare, tell)
             except Exception as error:
+                self._paused = ""
                 reason = f"{checkpoint_id} could not be put into service: {type(error).__name__}: {error}"
                 _quietly(tell, "failed", reason)
                 raise SwapFailed(reason, hint=f"{self._current or 'nothing'} is still served.") from error
@@ -160,6 +173,7 @@ class Slot:
         with self._changed:
             old = self._loaded.get(self._current) if self._current else None
             self._current = checkpoint_id
+            self._paused = ""
             self._loaded[checkpoint_id].when_drained.clear()
         _quietly(tell, "serving", checkpoint_id)
         if old is None or old.checkpoint_id == checkpoint_id:
@@ -173,6 +187,43 @@ class Slot:
         if not in_use:
             drained()
 
+    def _open_beside(
+        self, checkpoint_id: str, load: Callable[[], Policy], prepare: Callable[[Policy], None], tell: OnEvent
+    ) -> Lease:
+        try:
+            return self._open(checkpoint_id, load, prepare=prepare)
+        except torch.OutOfMemoryError:
+            with self._changed:
+                served = self._loaded.get(self._current) if self._current else None
+                if served is None or served.checkpoint_id == checkpoint_id:
+                    raise
+                self._paused = f"Serving is paused: the device has no room for {checkpoint_id} beside {self._current}."
+        tell("loading", self._paused)
+        return self._open_alone(served, checkpoint_id, load, prepare)
+
+    def _open_alone(
+        self, served: _Loaded, checkpoint_id: str, load: Callable[[], Policy], prepare: Callable[[Policy], None]
+    ) -> Lease:
+        """Lets the served model's requests finish, moves it to main memory, and back where the load fails."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: served.leases == 0, DRAIN_SECONDS):
+                raise TimeoutError(
+                    f"{served.leases} requests on {served.checkpoint_id} ran on for {DRAIN_SECONDS:.0f} s"
+                )
+            self._evict(room=self._max_loaded)
+        model: Any = served.policy.model
+        device, served.set_aside = model.device, True
+        model.to("cpu")
+        free_device_memory()
+        try:
+            return self._open(checkpoint_id, load, prepare=prepare)
+        except Exception as error:
+            failure = error.with_traceback(None)  # which holds what had been loaded
+        free_device_memory()
+        model.to(device)
+        served.set_aside = False
+        raise failure
+
     def _open(self, checkpoint_id: str, load: Callable[[], Policy], *, prepare: Callable[[Policy], None]) -> Lease:
         """A lease on a checkpoint that has been loaded, if need be, and prepared. It is loaded once, outside the lock,
         so that the others are leased meanwhile."""
@@ -183,7 +234,12 @@ class Slot:
                 self._loading.add(checkpoint_id)
                 self._evict(room=1)
         if ready is not None:
-            return _prepared(ready, prepare)
+            try:
+                prepare(ready.policy)
+            except BaseException:
+                ready.release()
+                raise
+            return ready
         try:
             policy = load()
             prepare(policy)
@@ -207,6 +263,7 @@ class Slot:
             if loaded is None:
                 return
             loaded.leases -= 1
+            self._changed.notify_all()
             drained = [] if loaded.leases else loaded.when_drained
             if drained:
                 loaded.when_drained = []
@@ -218,9 +275,8 @@ class Slot:
     def _evict(self, room: int = 0) -> None:
         """Forget the least recently leased ones, until `room` more can be loaded. The lock is held."""
         for checkpoint_id, loaded in list(self._loaded.items()):
-            if len(self._loaded) + room <= self._max_loaded:
-                return
-            if loaded.leases == 0 and checkpoint_id != self._current:
+            wanted = len(self._loaded) + room <= self._max_loaded and not loaded.set_aside
+            if not wanted and loaded.leases == 0 and checkpoint_id != self._current:
                 del self._loaded[checkpoint_id]
 
 
@@ -237,17 +293,11 @@ def warm_up(policy: Policy) -> None:
         batch.step()
 
 
-def _prepared(lease: Lease, prepare: Callable[[Policy], None]) -> Lease:
-    try:
-        prepare(lease.policy)
-    except BaseException:
-        lease.release()
-        raise
-    return lease
-
-
-def _ignore(event: SwapEvent, detail: str) -> None:
-    pass
+def free_device_memory() -> None:
+    """Give back what dropped models held, also those in reference cycles."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _quietly(tell: OnEvent, event: SwapEvent, detail: str) -> None:

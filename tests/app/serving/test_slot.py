@@ -221,6 +221,67 @@ def test_rolling_back_to_a_loaded_checkpoint_loads_nothing(slot: Slot, make_poli
     assert slot.leases("b") == 0
 
 
+def no_room_beside(policy: Callable[[], Policy]) -> Callable[[], Policy]:
+    """A loader that finds room only the second time, once the other model is out of the way."""
+    full = iter([True, False])
+
+    def load() -> Policy:
+        if next(full):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return policy()
+
+    return load
+
+
+def test_where_there_is_no_room_for_two_serving_pauses_says_so_and_goes_on_with_the_new(
+    slot: Slot, make_policy: MakePolicy, wait_until: WaitUntil
+) -> None:
+    running, events = slot.acquire(), []
+    old = weakref.ref(running.policy.model)
+    load = no_room_beside(lambda: make_policy("b"))
+    swap = threading.Thread(
+        target=slot.swap, args=("b", load), kwargs={"on_event": lambda event, detail: events.append((event, detail))}
+    )
+    swap.start()
+    wait_until(lambda: len(events) == 2)
+    assert events[1] == ("loading", "Serving is paused: the device has no room for b beside a.")
+    with pytest.raises(Unavailable, match="Serving is paused"):
+        slot.acquire()
+    running.release()
+    swap.join(10)
+    assert [event for event, _ in events[2:]] == ["verified", "warmed", "serving", "drained"]
+    assert slot.loaded_ids == ["b"]
+    gc.collect()
+    assert old() is None
+    slot.acquire().release()
+
+
+def test_a_pause_that_ends_in_failure_leaves_the_old_one_serving(slot: Slot, make_policy: MakePolicy) -> None:
+    def load() -> Policy:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(SwapFailed, match="CUDA out of memory"):
+        slot.swap("b", load)
+    with slot.acquire() as lease:
+        assert lease.policy.digest == "digest of a"
+    slot.swap("c", lambda: make_policy("c"))
+    assert slot.loaded_ids == ["a", "c"], "nothing is set aside any more"
+
+
+def test_a_pause_does_not_wait_for_ever(slot: Slot, make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.serving.slot.DRAIN_SECONDS", 0.01)
+    with slot.acquire():
+        with pytest.raises(SwapFailed, match="1 requests on a ran on"):
+            slot.swap("b", no_room_beside(lambda: make_policy("b")))
+        slot.acquire().release()
+
+
+def test_a_second_model_that_finds_no_room_is_refused_without_a_pause(slot: Slot, make_policy: MakePolicy) -> None:
+    with pytest.raises(Unavailable, match="no room for b beside a"):
+        slot.acquire("b", no_room_beside(lambda: make_policy("b")))
+    slot.acquire().release()
+
+
 def test_a_closed_slot_frees_what_nobody_uses(slot: Slot) -> None:
     lease = slot.acquire()
     slot.close()
