@@ -77,9 +77,7 @@ def test_a_choice_reveals_which_checkpoint_wrote_which_side(labelling: Labelling
     labelling.refill()
     shown = labelling.next_comparison(labeller_id="ana")
     assert shown is not None
-    told = labelling.record_choice(
-        comparison_id=shown.id, labeller_id="ana", choice=Choice.right, client_id="once"
-    )
+    told = labelling.record_choice(comparison_id=shown.id, labeller_id="ana", choice=Choice.right, client_id="once")
     assert (told.left.checkpoint, told.left.temperature, told.created) == ("starter", 1.0, True)
 
 
@@ -117,9 +115,7 @@ def test_a_cold_queue_is_unavailable_and_says_so(labelling: Labelling) -> None:
         labelling.next_comparison(labeller_id="ana", wait_s=0)
 
 
-def test_before_a_second_checkpoint_all_comparisons_are_for_training(
-    labelling: Labelling, database: Database
-) -> None:
+def test_before_a_second_checkpoint_all_comparisons_are_for_training(labelling: Labelling, database: Database) -> None:
     assert purposes(labelling, database, count=15) == {Purpose.train: 15}
 
 

@@ -59,9 +59,7 @@ def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: p
 def finish_run(database: Database, outcome: Outcome, baseline: str = "initial") -> str:
     """A succeeded run with its checkpoint and the gate's decision; its id."""
     with database.write() as session:
-        run = queue_run(
-            session, algorithm="dpo", config={}, trigger="person", started_because="test", automatic=False
-        )
+        run = queue_run(session, algorithm="dpo", config={}, trigger="person", started_because="test", automatic=False)
         run.status, run.checkpoint_id = RunStatus.succeeded, run.id
         checkpoint = Checkpoint(
             id=run.id, name=run.id, kind=CheckpointKind.adapter, source=f"checkpoints/{run.id}", digest="digest"

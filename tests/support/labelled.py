@@ -8,7 +8,28 @@ from storage.preferences import record_comparison, record_preference
 from storage.prompts import record_prompt
 from storage.tables import Choice, ComparisonState, Completion, Purpose, Split
 
-WORDS = "the cat sat on a mat and saw one more dog run past some red box near our old tree".split()
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "saw",
+    "one",
+    "more",
+    "dog",
+    "run",
+    "past",
+    "some",
+    "red",
+    "box",
+    "near",
+    "our",
+    "old",
+    "tree",
+]
 
 
 def record_prompts(database: Database, *, train: int, heldout: int) -> None:

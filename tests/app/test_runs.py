@@ -1,0 +1,101 @@
+"""Runs as a person meets them: queued by hand, by choices or by the clock; the schedule; what is told of them."""
+
+from pathlib import Path
+
+import pytest
+from labelled import record_choices
+
+from app.runs import Runs
+from storage.database import Database
+from storage.errors import Conflict, Invalid
+from storage.tables import RunStatus
+
+
+@pytest.fixture
+def runs(database: Database, tmp_path: Path) -> Runs:
+    return Runs(database, data_dir=tmp_path, auto_train=True, starter=True)
+
+
+def test_enough_new_choices_queue_one_run_and_not_two(runs: Runs, database: Database) -> None:
+    runs.set_schedule({"new_preferences": 10})
+    record_choices(database, count=9)
+    assert runs.queue_due() is None
+    assert runs.choices_until_next() == 1
+    record_choices(database, count=1, seed=1)
+    run = runs.queue_due()
+    assert run is not None and run.started_because == "started by 10 new choices"
+    assert runs.queue_due() is None
+    assert runs.choices_until_next() == 10
+
+
+def test_with_auto_train_off_nothing_queues_a_run_by_itself(database: Database, tmp_path: Path) -> None:
+    runs = Runs(database, data_dir=tmp_path, auto_train=False, starter=True)
+    record_choices(database, count=100)
+    assert runs.queue_due() is None and runs.queue_due(clock_struck=True) is None
+    assert runs.choices_until_next() is None
+
+
+def test_the_clock_starts_a_run_only_when_there_is_something_new(runs: Runs, database: Database) -> None:
+    assert runs.queue_due(clock_struck=True) is None
+    record_choices(database, count=1)
+    assert runs.queue_due(clock_struck=True) is not None
+
+
+def test_the_schedule_survives_a_restart(runs: Runs, database: Database, tmp_path: Path) -> None:
+    runs.set_schedule({"cron": "0 3 * * *", "config": {"beta": 0.2}})
+    again = Runs(database, data_dir=tmp_path, auto_train=True, starter=True).schedule()
+    assert (again.cron, again.config, again.new_preferences) == ("0 3 * * *", {"beta": 0.2}, 40)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"cron": "every day"}, "'every day' is not a cron line"),
+        ({"new_preferences": -1}, "new_preferences"),
+        ({"algorithm": "magic"}, "no algorithm 'magic'"),
+        ({"config": {"beta": -1}}, "beta"),
+        ({"after_gate": "pray"}, "after_gate"),
+    ],
+)
+def test_a_bad_schedule_is_refused_with_the_value_and_changes_nothing(
+    runs: Runs, values: dict[str, object], told: str
+) -> None:
+    before = runs.schedule()
+    with pytest.raises(Invalid, match=told):
+        runs.set_schedule(values)
+    assert runs.schedule() == before
+
+
+def test_another_model_than_the_starter_asks_a_person_by_default(database: Database, tmp_path: Path) -> None:
+    assert Runs(database, data_dir=tmp_path, auto_train=True, starter=False).schedule().after_gate == "ask"
+
+
+def test_a_run_by_hand_carries_its_whole_config_and_why(runs: Runs) -> None:
+    run = runs.start(algorithm="dpo", config={"beta": 0.2}, by="ana")
+    assert (run.config["beta"], run.config["rank"], run.started_because) == (0.2, 4, "started by ana")
+
+
+def test_every_problem_of_a_config_is_told_at_once(runs: Runs) -> None:
+    with pytest.raises(Invalid) as told:
+        runs.start(algorithm="dpo", config={"beta": -1, "colour": "red"})
+    assert "beta" in str(told.value) and "colour" in str(told.value)
+
+
+def test_a_waiting_run_is_cancelled_at_once_and_only_once(runs: Runs) -> None:
+    run = runs.start(algorithm="dpo")
+    assert runs.cancel(run.id).status is RunStatus.cancelled
+    with pytest.raises(Conflict, match="already cancelled"):
+        runs.cancel(run.id)
+
+
+def test_imported_choices_do_not_start_a_run(runs: Runs, database: Database) -> None:
+    from sqlmodel import select
+
+    from storage.tables import Preference
+
+    record_choices(database, count=50)
+    with database.write() as session:
+        for preference in session.exec(select(Preference)):
+            preference.imported = True
+            session.add(preference)
+    assert runs.queue_due() is None
