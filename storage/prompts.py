@@ -96,7 +96,8 @@ def record_prompt(
 
 def _split_of_group(session: Session, key: str) -> Split | None:
     """A typed prompt is train whatever its hash says; what shares its key later must not be held out."""
-    return session.exec(select(Prompt.split).where(Prompt.group_key == key)).first()
+    found = session.exec(select(Prompt.split).where(Prompt.group_key == key)).first()
+    return None if found is None else Split(found)
 
 
 def _split_of_typed(session: Session, messages: Messages) -> Split:
