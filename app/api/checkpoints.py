@@ -73,7 +73,7 @@ def routes(application: "Application") -> APIRouter:
         "/checkpoints/{checkpoint_id}",
         summary="One checkpoint",
         response_model=CheckpointShape,
-        responses=errors_for(404),
+        responses=errors_for(404, 422),
     )
     def get(checkpoint_id: str) -> CheckpointShape:
         with application.database.read() as session:

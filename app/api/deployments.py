@@ -116,8 +116,9 @@ def routes(application: "Application") -> APIRouter:
     def outcome(deployment: Deployment) -> DeploymentShape:
         entry = next(e for e in promotion.ledger(limit=WHOLE_LEDGER) if e.deployment.id == deployment.id)
         if entry.state == "failed":
+            reason = next(e.detail for e in reversed(entry.events) if e.event == "failed")
             raise Conflict(
-                f"{deployment.checkpoint_id} could not be served: {entry.events[-1].detail}",
+                f"{deployment.checkpoint_id} could not be served: {reason}",
                 hint=f"{application.slot.current_id} is still served.",
                 code="swap_failed",
             )

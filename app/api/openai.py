@@ -43,14 +43,11 @@ class UnknownModel(NotFound):
 def routes(application: "Application", traffic: Traffic) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=OpenAIRoute)
     failures: dict[int | str, dict[str, Any]] = {
-        status: {"model": OpenAIErrorShape, "description": told}
-        for status, told in (
-            (400, "the request cannot be used"),
-            (401, "the token is missing or wrong"),
-            (404, "there is no such model"),
-            (422, "never sent: such a request is answered by 400"),
-            (503, "no model is served yet, or too many requests wait"),
-        )
+        "4XX": {
+            "model": OpenAIErrorShape,
+            "description": "400: the request cannot be used; 401: no token; 404: there is no such model",
+        },
+        503: {"model": OpenAIErrorShape, "description": "no model is served yet, or too many requests wait"},
     }
 
     def models() -> list[Checkpoint]:
@@ -94,7 +91,7 @@ def routes(application: "Application", traffic: Traffic) -> APIRouter:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         return JSONResponse(answer.whole(rows, _usage(ticket, rows, traffic)))
 
-    @router.get("/models", summary="List models", response_model=ModelList, responses={401: failures[401]})
+    @router.get("/models", summary="List models", response_model=ModelList, responses={"4XX": failures["4XX"]})
     def list_models() -> ModelList:
         """`served` follows every promotion; the ids of checkpoints stay what they are."""
         known = {c.id: _model(c.id, c) for c in models()}
@@ -106,7 +103,7 @@ def routes(application: "Application", traffic: Traffic) -> APIRouter:
         "/models/{model}",
         summary="One model",
         response_model=Model,
-        responses={401: failures[401], 404: failures[404]},
+        responses={"4XX": failures["4XX"]},
     )
     def get_model(model: str) -> Model:
         for found in list_models().data:

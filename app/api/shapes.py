@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from app.security import labeller_of
 from storage.errors import Invalid
@@ -20,6 +21,13 @@ class Body(BaseModel):
     """A request body. A field that is not known is refused, so that a typing error never goes unnoticed."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _is_unicode(cls, value: Any) -> Any:
+        if not encodable(value):
+            raise PydanticCustomError("not_unicode", "holds half of a surrogate pair, which is not text")
+        return value
 
 
 class Message(Body):
@@ -84,6 +92,15 @@ def divide(found: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:
 
 def plain(messages: Sequence[Message]) -> Messages:
     return [{"role": m.role, "content": m.content} for m in messages]
+
+
+def encodable(value: Any) -> bool:
+    """Whether all text in it can be stored: JSON can write half a surrogate pair, UTF-8 cannot."""
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, dict):
+        return all(encodable(part) for pair in value.items() for part in pair)
+    return all(encodable(part) for part in value) if isinstance(value, list) else True
 
 
 def finite(value: Any) -> Any:

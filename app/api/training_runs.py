@@ -74,7 +74,7 @@ def routes(application: "Application") -> APIRouter:
         return Page(items=[_shape(v) for v in page], next_cursor=str(last.run.number) if last else None)
 
     @router.get(
-        "/training-runs/{run_id}", summary="One training run", response_model=RunShape, responses=errors_for(404)
+        "/training-runs/{run_id}", summary="One training run", response_model=RunShape, responses=errors_for(404, 422)
     )
     def get(run_id: str) -> RunShape:
         return _shape(application.runs.get(run_id))
@@ -83,7 +83,7 @@ def routes(application: "Application") -> APIRouter:
         "/training-runs/{run_id}/cancel",
         summary="Cancel a training run",
         response_model=RunShape,
-        responses=errors_for(404, 409),
+        responses=errors_for(404, 409, 422),
     )
     def cancel(run_id: str) -> RunShape:
         """One that waits is cancelled at once; one that runs saves and stops within seconds: look at its status."""
