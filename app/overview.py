@@ -1,0 +1,215 @@
+"""Reads for the page: the loop in four figures, and pages of prompts and preferences to look through.
+
+Everything is derived from rows when it is asked for. Leaves out what people do (labelling, runs, promotion) and the
+win rates (app/win_rates.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, func, select
+
+from storage.preferences import count_choices
+from storage.prompts import Messages, count_prompts, first_user_turn, list_prompts
+from storage.tables import (
+    Checkpoint,
+    Choice,
+    Comparison,
+    Completion,
+    Evaluation,
+    GateDecisionRow,
+    ImportedFile,
+    Preference,
+    Prompt,
+    Purpose,
+    Split,
+    Verdict,
+)
+from storage.transfer.exporting import labeller_name
+
+SEARCHED = 2000  # newest preferences that a search looks through
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What has been gathered so far."""
+
+    choices: int
+    people: int
+    imported: int
+    prompts: int
+    checkpoints: int
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    id: int
+    text: str
+    messages: int
+    split: Split
+    tags: Sequence[str]
+    source: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class PreferenceRow:
+    """A standing preference with the texts it was about; checkpoints are None where it was imported."""
+
+    id: int
+    prompt: str
+    choice: Choice
+    strength: str | None
+    reason: str | None
+    left: str
+    right: str
+    left_checkpoint: str | None
+    right_checkpoint: str | None
+    who: str
+    purpose: Purpose
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """One held-out prompt of an evaluation, with a sample of each side."""
+
+    prompt: str
+    verdict: str
+    score: float | None
+    candidate: str
+    baseline: str
+
+
+def totals(session: Session) -> Totals:
+    people = select(func.count(func.distinct(Preference.labeller_id))).where(col(Preference.imported).is_(False))
+    imported = select(func.count()).where(col(Preference.imported), col(Preference.withdrawn_at).is_(None))
+    return Totals(
+        choices=count_choices(session),
+        people=session.exec(people).one(),
+        imported=session.exec(imported).one(),
+        prompts=sum(count_prompts(session).values()),
+        checkpoints=session.exec(select(func.count(col(Checkpoint.id)))).one(),
+    )
+
+
+def newest_decision(session: Session) -> GateDecisionRow | None:
+    """What the gate decided last."""
+    return session.exec(select(GateDecisionRow).order_by(col(GateDecisionRow.created_at).desc())).first()
+
+
+def checkpoint_names(session: Session) -> dict[str, str]:
+    return {c.id: c.name for c in session.exec(select(Checkpoint))}
+
+
+def prompt_rows(
+    session: Session, *, search: str = "", split: Split | None = None, after: int = 0, limit: int = 50
+) -> list[PromptRow]:
+    """Up to `limit` prompts with an id above `after`, by id."""
+    return [
+        PromptRow(
+            p.id or 0, _last_user_turn(p.messages), len(p.messages), p.split, p.tags, _source(p.source), p.created_at
+        )
+        for p in list_prompts(session, search=search, split=split, after=after, limit=limit)
+    ]
+
+
+def preference_rows(
+    session: Session,
+    *,
+    search: str = "",
+    choice: Choice | None = None,
+    imported: bool | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[PreferenceRow]:
+    """Standing preferences, newest first, with ids below `before`; a search looks through the newest SEARCHED."""
+    left, right = Completion.__table__.alias("left_side"), Completion.__table__.alias("right_side")  # type: ignore[attr-defined]
+    query = (
+        select(Preference, Prompt, left.c.text, right.c.text)
+        .join(Comparison, col(Preference.comparison_id) == col(Comparison.id))
+        .join(Prompt, col(Comparison.prompt_id) == col(Prompt.id))
+        .join(left, col(Comparison.left_id) == left.c.id)
+        .join(right, col(Comparison.right_id) == right.c.id)
+        .where(col(Preference.withdrawn_at).is_(None))
+        .order_by(col(Preference.id).desc())
+        .limit(SEARCHED if search else limit)
+    )
+    if choice is not None:
+        query = query.where(Preference.choice == choice)
+    if imported is not None:
+        query = query.where(col(Preference.imported).is_(imported))
+    if before is not None:
+        query = query.where(col(Preference.id) < before)
+    names = checkpoint_names(session)
+    rows = [_preference(names, *row) for row in session.exec(query)]
+    return [row for row in rows if _matches(row, search)][:limit]
+
+
+def verdict_rows(session: Session, evaluation_id: int, *, limit: int = 40) -> list[VerdictRow]:
+    """The texts behind a point of the chart, losses first: they are what is worth reading."""
+    query = (
+        select(Verdict, Prompt)
+        .join(Prompt, col(Verdict.prompt_id) == col(Prompt.id))
+        .where(Verdict.evaluation_id == evaluation_id)
+        .order_by(col(Verdict.score), col(Verdict.prompt_id))
+        .limit(limit)
+    )
+    return [
+        VerdictRow(_last_user_turn(p.messages), v.verdict, v.score, _sample(v, "candidate"), _sample(v, "baseline"))
+        for v, p in session.exec(query)
+    ]
+
+
+def evaluation_names(session: Session, evaluation_id: int) -> tuple[str, str] | None:
+    """(candidate, baseline) of an evaluation by name; None when there is none of that id."""
+    evaluation = session.get(Evaluation, evaluation_id)
+    if evaluation is None:
+        return None
+    names = checkpoint_names(session)
+    return names.get(evaluation.candidate_id, evaluation.candidate_id), names.get(
+        evaluation.baseline, evaluation.baseline
+    )
+
+
+def imported_files(session: Session, *, limit: int = 10) -> list[ImportedFile]:
+    """Newest first."""
+    return list(session.exec(select(ImportedFile).order_by(col(ImportedFile.created_at).desc()).limit(limit)))
+
+
+def _preference(
+    names: dict[str, str], preference: Preference, prompt: Prompt, left: str, right: str
+) -> PreferenceRow:
+    return PreferenceRow(
+        id=preference.id or 0,
+        prompt=_last_user_turn(prompt.messages),
+        choice=preference.choice,
+        strength=preference.strength,
+        reason=preference.reason,
+        left=left,
+        right=right,
+        left_checkpoint=names.get(preference.left_checkpoint_id or ""),
+        right_checkpoint=names.get(preference.right_checkpoint_id or ""),
+        who="imported" if preference.imported else labeller_name(preference.labeller_id),
+        purpose=preference.purpose,
+        created_at=preference.created_at,
+    )
+
+
+def _matches(row: PreferenceRow, search: str) -> bool:
+    wanted = search.lower()
+    return not wanted or any(wanted in text.lower() for text in (row.prompt, row.left, row.right, row.reason or ""))
+
+
+def _last_user_turn(messages: Messages) -> str:
+    return next((m["content"] for m in reversed(messages) if m["role"] == "user"), first_user_turn(messages))
+
+
+def _source(source: str) -> str:
+    return "imported" if source.startswith("import:") else source
+
+
+def _sample(verdict: Verdict, side: str) -> str:
+    found = verdict.texts.get(side, "")
+    return str(found[0] if isinstance(found, list) and found else found or "")

@@ -1,0 +1,222 @@
+// The page in the browser: which tab is shown, what is sent when, and the keys of the Label tab.
+// Every element with data-action="name" sends its data-* values (a form: its fields too) to the handler bound to that
+// name (app/ui/actions.py). One call per name is under way at a time; a choice is acknowledged before it is answered.
+(() => {
+  "use strict";
+  const PAGES = ["overview", "label", "chat", "train", "win-rates", "data", "settings"];
+  const EVERY_MS = { overview: 4000, train: 2000, "win-rates": 15000 };
+  const STUCK_MS = 60000;
+  const READ_MS = 250; // a pair cannot be chosen sooner: the second half of a double press is no choice
+  const pending = {}, underway = {}, refreshed = {}, clientIds = {};
+  let shown = { id: "", at: 0 };
+
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const prefloop = (window.prefloop = {
+    take: (name) => pending[name] ?? {},
+    settled: (name) => {
+      delete underway[name];
+      if (name === "choose" || name === "undo") $(".compare")?.classList.remove("is-sending");
+      if (name === "say" || name === "regenerate") document.body.classList.remove("is-replying");
+    },
+  });
+
+  function busy(name) {
+    return underway[name] && Date.now() - underway[name] < STUCK_MS;
+  }
+
+  function send(name, payload = {}) {
+    const trigger = document.getElementById(`on-${name}`);
+    if (!trigger || busy(name)) return false;
+    underway[name] = Date.now();
+    pending[name] = place().page === "chat" ? { conversation: conversation(), ...payload } : payload;
+    trigger.click();
+    return true;
+  }
+
+  function conversation() {
+    const log = $("#chat-view [data-current]");
+    if (log) sessionStorage.setItem("conversation", log.dataset.current);
+    return log?.dataset.current ?? sessionStorage.getItem("conversation") ?? "";
+  }
+
+  // ---- tabs -------------------------------------------------------------------------------------------------
+  const place = () => {
+    const [page, item] = location.hash.slice(1).split("/");
+    return { page: PAGES.includes(page) ? page : "overview", item: item && decodeURIComponent(item) };
+  };
+
+  function refresh(page) {
+    if (page === "label" && busy("choose")) return;
+    if (send(`refresh-${page}`, { shown: $(".compare")?.dataset.comparison ?? "" })) refreshed[page] = Date.now();
+  }
+
+  function show() {
+    const { page, item } = place();
+    document.body.dataset.page = page;
+    if (item) document.body.dataset.item = item;
+    else delete document.body.dataset.item;
+    for (const link of document.querySelectorAll("nav.tabs a")) {
+      if (link.hash === `#${page}`) {
+        link.setAttribute("aria-current", "page");
+        document.title = `${link.textContent.trim()} · PrefLoop`;
+        link.scrollIntoView({ block: "nearest", inline: "nearest" });
+      } else link.removeAttribute("aria-current");
+    }
+    refresh(page);
+    send(`show-${page}`);
+    look(page, item);
+    requestAnimationFrame(() => window.dispatchEvent(new Event("resize"))); // charts drawn while hidden
+  }
+
+  function look(page, item) {
+    if (page === "train" && item) send("run-detail", { run: item });
+    if (page === "win-rates" && item) send("verdicts", { evaluation: item });
+  }
+
+  function tick() {
+    if (document.hidden) return;
+    const { page, item } = place(), now = Date.now();
+    if (now - (refreshed.header ?? 0) > 4000 && send("refresh-header")) refreshed.header = now;
+    const every = $(`#page-${page} [data-poll]`) ? 1000 : EVERY_MS[page];
+    if (!every || now - (refreshed[page] ?? 0) < every) return;
+    refresh(page);
+    if (page === "train") look(page, item);
+    if ($(`#page-${page} [data-poll]`)) send(`show-${page}`);
+  }
+
+  function start() {
+    if (!document.getElementById("on-refresh-header") || !$("nav.tabs a")) return void setTimeout(start, 30);
+    addEventListener("hashchange", show);
+    show();
+    tick();
+    setInterval(tick, 500);
+    new MutationObserver(watch).observe($("#label-view") ?? document.body, {
+      subtree: true, childList: true, attributes: true, attributeFilter: ["data-shown"],
+    });
+    watch();
+  }
+
+  function watch() {
+    const id = $(".compare")?.dataset.shown ?? "";
+    if (id === shown.id) return;
+    shown = { id, at: performance.now() };
+    for (const card of document.querySelectorAll(".compare .side .text")) card.scrollTop = 0;
+  }
+
+  // ---- choices ----------------------------------------------------------------------------------------------
+  function clientId(of) {
+    if (!clientIds[of]) {
+      const bytes = crypto.getRandomValues(new Uint8Array(16));
+      clientIds[of] = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+    }
+    return clientIds[of];
+  }
+
+  function choose(choice, clearly) {
+    const pair = $(".compare[data-comparison]");
+    if (!pair || busy("choose") || busy("undo") || busy("refresh-label") || performance.now() - shown.at < READ_MS) return;
+    const reason = $("#reason");
+    const sent = send("choose", {
+      comparison: pair.dataset.comparison,
+      client: clientId(pair.dataset.shown),
+      choice,
+      strength: clearly && (choice === "left" || choice === "right") ? "clearly" : "",
+      reason: reason?.value ?? "",
+    });
+    if (!sent) return;
+    pair.dataset.picked = choice;
+    pair.classList.add("is-sending");
+    if (reason) reason.value = "";
+    $(".reason")?.setAttribute("hidden", "");
+  }
+
+  function addReason() {
+    const box = $(".reason");
+    if (!box) return;
+    box.removeAttribute("hidden");
+    $("#reason").focus();
+  }
+
+  const CODES = { Digit1: "left", Numpad1: "left", ArrowLeft: "left", Digit2: "right", Numpad2: "right",
+    ArrowRight: "right", Digit3: "tie", Numpad3: "tie", Digit4: "both_bad", Numpad4: "both_bad" };
+
+  function typing(target) {
+    return target instanceof Element && target.closest("input, textarea, select, [contenteditable=true], [role=textbox]");
+  }
+
+  addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.id === "reason") return void (event.preventDefault(), event.target.blur());
+    if (event.key === "Escape" && typing(event.target)) event.target.blur();
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches?.("textarea[data-enter]")) {
+      event.preventDefault();
+      return void event.target.form.requestSubmit();
+    }
+    if (event.repeat || typing(event.target) || $("dialog[open]")) return;
+    if (event.key === "?") return void (event.preventDefault(), $("#keys")?.showModal());
+    if (place().page !== "label") return;
+    const letter = event.key.toLowerCase();
+    const choice = CODES[event.code] ?? (letter === "s" ? "skip" : null);
+    if (choice) choose(choice, event.shiftKey);
+    else if (letter === "u") undo();
+    else if (letter === "r") addReason();
+    else return;
+    event.preventDefault();
+  });
+
+  function undo() {
+    if (busy("choose")) return;
+    if (send("undo")) $(".compare")?.classList.add("is-sending");
+  }
+
+  // ---- clicks and forms -------------------------------------------------------------------------------------
+  addEventListener("click", (event) => {
+    const element = event.target.closest?.("[data-action], [data-choice]");
+    if (!element || element.tagName === "FORM") return;
+    if (element.dataset.choice) {
+      if (event.detail < 2) choose(element.dataset.choice, event.shiftKey);
+      return;
+    }
+    const { action, confirm: question, ...payload } = element.dataset;
+    if (action === "keys") return void $("#keys")?.showModal();
+    if (action === "reason") return void addReason();
+    if (action === "undo") return void undo();
+    if (action === "edit-reply") return void editReply(element.closest(".turn"));
+    if (question && !confirm(question)) return;
+    if (action === "regenerate") document.body.classList.add("is-replying");
+    send(action, payload);
+  });
+
+  addEventListener("submit", (event) => {
+    const form = event.target.closest?.("form[data-action]");
+    if (!form) return;
+    event.preventDefault();
+    const { action, ...payload } = form.dataset;
+    for (const [name, value] of new FormData(form, event.submitter)) payload[name] = value;
+    if (action === "say" && !payload.text.trim()) return;
+    if (!send(action, payload)) return;
+    if (action === "say") document.body.classList.add("is-replying");
+    if ("reset" in payload) form.reset();
+  });
+
+  let typed = 0;
+  addEventListener("input", (event) => {
+    const form = event.target.closest?.("form[data-live]");
+    if (!form) return;
+    clearTimeout(typed);
+    typed = setTimeout(() => (busy(form.dataset.action) ? form.dispatchEvent(new Event("input", { bubbles: true })) : form.requestSubmit()), 200);
+  });
+
+  addEventListener("change", (event) => {
+    if (event.target.matches?.("select[data-submits]")) event.target.form.requestSubmit();
+  });
+
+  function editReply(turn) {
+    const form = $("form.better", turn);
+    form.hidden = !form.hidden;
+    if (!form.hidden) $("textarea", form).focus();
+  }
+
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
+  else start();
+})();

@@ -1,0 +1,105 @@
+"""Everything about one run: why, what it learned from, its curves, guards, the gate's reasons, where it led."""
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from app.runs import RunView
+from app.ui.actions import Payload, bind, text_of
+from app.ui.charts import run_figures
+from app.ui.html import percent, render
+from storage.checkpoints import get_checkpoint, lineage
+from storage.tables import CheckpointKind, Outcome, RunStatus
+
+if TYPE_CHECKING:
+    from app.main import Application
+
+LOG_LINES = 30
+
+
+class RunDetail:
+    """A card of the Train tab, shown while the address names a run: #train/dpo-0007."""
+
+    def __init__(self, application: "Application") -> None:
+        self._application = application
+
+    def build(self) -> None:
+        with gr.Column(elem_id="run-detail", elem_classes="card"):
+            detail = gr.HTML(elem_id="run-detail-text", apply_default_css=False)
+            with gr.Row(elem_classes="curves"):
+                loss = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
+                margin = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
+        bind("run-detail", self.show, [detail, loss, margin])
+
+    def show(self, payload: Payload, request: gr.Request) -> tuple[Any, ...]:
+        if not self._application.ready:
+            return gr.skip(), gr.skip(), gr.skip()
+        view = self._application.runs.get(text_of(payload, "run"))
+        facts, servable = self._facts(view.run.checkpoint_id)
+        serving = self._application.promotion.serving()
+        served = serving is not None and serving.checkpoint.id == view.run.checkpoint_id
+        html = render(
+            "detail.html",
+            run=run_values(view),
+            decision=view.decision,
+            passed=view.decision is not None and view.decision.outcome is Outcome.promote,
+            can_promote=servable and not served and view.run.finished_at is not None,
+            facts=[("Learned from", view.run.dataset_note or "not read yet"), *facts],
+            config=list(view.run.config.items()),
+            lines=self._application.runs.log_lines(view.run.id, last=LOG_LINES),
+        )
+        return html, *run_figures(self._application.runs.metrics(view.run.id))
+
+    def _facts(self, checkpoint_id: str | None) -> tuple[list[tuple[str, str]], bool]:
+        """Lineage of the checkpoint it made, and whether that can be served."""
+        if checkpoint_id is None:
+            return [], False
+        with self._application.database.read() as session:
+            checkpoint = get_checkpoint(session, checkpoint_id)
+            made_of = lineage(session, checkpoint)
+        learned = made_of["preference_ids"]
+        facts = [
+            ("Base", made_of["base_id"] or "none"),
+            ("Started from", made_of["started_from_id"] or "the initial model"),
+            ("Preferences", f"{len(learned)}, ids {learned[0]} to {learned[-1]}" if learned else "none recorded"),
+            ("Dataset", (made_of["dataset_digest"] or "")[:12]),
+            ("Weights", f"{checkpoint.kind}, SHA-256 {checkpoint.digest[:12]}"),
+        ]
+        return facts, checkpoint.kind is not CheckpointKind.reward_model
+
+
+def run_values(view: RunView) -> dict[str, Any]:
+    """What the templates show of a run."""
+    run = view.run
+    return {
+        "id": run.id,
+        "outcome": view.outcome,
+        "because": run.started_because,
+        "dataset_note": run.dataset_note,
+        "stage": run.stage,
+        "step": run.step,
+        "total_steps": run.total_steps,
+        "share": min(1.0, run.step / run.total_steps) if run.total_steps else 0.0,
+        "elapsed_s": view.elapsed_s,
+        "left_s": view.left_s,
+        "stopping": run.cancel_requested,
+        "waits": run.status in (RunStatus.queued, RunStatus.interrupted),
+        "pairs": run.pairs,
+        "at": run.created_at,
+        "error": run.error,
+        "checkpoint_id": run.checkpoint_id,
+        "why": _why(view),
+    }
+
+
+def _why(view: RunView) -> str:
+    """The shortest account of how a run came out."""
+    if view.run.error:
+        return view.run.error
+    if view.decision is None:
+        return view.run.stage if view.run.finished_at is None else ""
+    rate = view.decision.figures.get("win_rate")
+    if view.decision.outcome == "promote" and rate:
+        interval = rate["interval"]
+        return f"{percent(rate['rate'])} ({percent(interval['low'])} to {percent(interval['high'])}), n {rate['n']}"
+    return " ".join(view.decision.reasons)

@@ -1,0 +1,64 @@
+"""Form fields of an algorithm's settings, drawn from its config model, and the values a person typed into them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.configs import ALGORITHMS, json_schema
+
+MAIN = ("beta", "learning_rate", "epochs", "adapter", "rank", "start_from", "preferences")
+BOUNDS = (("exclusiveMinimum", "above"), ("minimum", "from"), ("exclusiveMaximum", "below"), ("maximum", "to"))
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting; `value` is what the form shows before anything is typed."""
+
+    name: str
+    description: str
+    value: str
+    options: tuple[str, ...]
+    numeric: bool
+    bounds: str
+
+    @property
+    def label(self) -> str:
+        words = self.name.replace("_", " ")
+        return {"beta": "β (beta)", "preferences": "Learn from"}.get(self.name, words[:1].upper() + words[1:])
+
+
+def fields(algorithm: str, values: dict[str, Any]) -> tuple[list[Field], list[Field]]:
+    """(those that people change most, the others), with `values` over the defaults."""
+    properties = json_schema(algorithm)["properties"]
+    made = {name: _field(name, schema, values.get(name, schema.get("default"))) for name, schema in properties.items()}
+    main = [made[name] for name in MAIN if name in made]
+    return main, [field for name, field in made.items() if name not in MAIN]
+
+
+def about(algorithm: str) -> str:
+    """The algorithm's sentence."""
+    return (ALGORITHMS[algorithm].__doc__ or "").strip().splitlines()[0]
+
+
+def typed(algorithm: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """The settings a person typed, where they are not the defaults; checked by app/runs.py, not here."""
+    properties = json_schema(algorithm)["properties"]
+    given = {name: str(payload[name]).strip() for name in properties if str(payload.get(name, "")).strip()}
+    return {name: text for name, text in given.items() if text != _text(properties[name].get("default"))}
+
+
+def _field(name: str, schema: dict[str, Any], value: Any) -> Field:
+    kind = schema.get("type")
+    options = tuple(schema.get("enum", ())) or ((schema["const"],) if "const" in schema else ())
+    told = [f"{word} {_text(schema[key])}" for key, word in BOUNDS if key in schema]
+    return Field(
+        name=name,
+        description=schema.get("description", ""),
+        value=_text(value),
+        options=tuple(_text(o) for o in options),
+        numeric=kind in ("number", "integer"),
+        bounds=f"({' '.join(told)})" if told else "",
+    )
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
