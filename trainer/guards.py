@@ -50,7 +50,8 @@ class GuardLimits:
 
     # A prompt may ask for repetition, so the initial model's share is free; loops take all or half of the completions.
     repetition_above: float = 0.10
-    # Learning one style costs up to a third of the distinct word pairs; one text for all prompts leaves a few per cent.
+    # A starter's samples chosen for one style keep 83 to 113% of the distinct word pairs, its likeliest third 74%; one
+    # text for all prompts leaves a few per cent.
     distinct_least: float = 0.40
     # A person who meets one blank reply in fifty notices it; a model that learnt brevity still says something.
     empty_above: float = 0.02
@@ -63,9 +64,11 @@ class GuardLimits:
     # The range of the chosen lengths that counts as usual, as quantiles.
     length_low: float = 0.05
     length_high: float = 0.95
-    # Nats per token. Healthy style shifts measure 0.05 to 0.4; scrambled weights several nats.
+    # Nats per token. Moving wholly to a style that one completion in ten has costs ln 10 = 2.3 nats a completion, about
+    # 0.2 a token; a starter with weight noise of half a standard deviation measures 1.1, of one 4.1.
     kl_most: float = 1.0
-    # The 1st percentile of the initial model's own samples is passed by 1% of them, so 5% is five times too many.
+    # 1% of the initial model's own samples lie below their 1st percentile, 2% of those with other seeds, at most 4% of
+    # samples chosen for one style; with weight noise of half a standard deviation 50%.
     unlikely_quantile: float = 0.01
     unlikely_most: float = 0.05
     # Within one completion: how much of it repeats before it counts as heavily repetitive.
@@ -237,13 +240,20 @@ def kl_to_initial(candidate: GuardInputs, limits: GuardLimits) -> GuardResult:
 
 
 def unlikely(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
-    """Share of completions that the initial model finds less likely, per token, than nearly all of its own.
+    """Share of completions that the initial model finds less likely, for their length, than nearly all of its own.
 
-    The quantile is noisy below some hundred samples; give at least 25 prompts of four.
+    Compared is the mean log-probability per token less the initial model's usual one, times the root of the length:
+    means of few tokens scatter more, and a model that learnt brevity must not fail for it. The quantile is noisy
+    below some hundred samples; give at least 25 prompts of four.
     """
-    own = [sample.initial_logprob / max(1, sample.tokens) for sample in initial.flat]
-    threshold = float(np.quantile(own, limits.unlikely_quantile))
-    below = [not sample.initial_logprob / max(1, sample.tokens) >= threshold for sample in candidate.flat]
+    own = initial.flat
+    usual = math.fsum(sample.initial_logprob for sample in own) / max(1, sum(sample.tokens for sample in own))
+
+    def likelihood(sample: Sample) -> float:
+        return (sample.initial_logprob - usual * sample.tokens) / math.sqrt(max(1, sample.tokens))
+
+    threshold = float(np.quantile([likelihood(sample) for sample in own], limits.unlikely_quantile))
+    below = [not likelihood(sample) >= threshold for sample in candidate.flat]  # NaN counts as below
     value = sum(below) / len(below)
     reason = (
         f"{value:.1%} of the completions are ones that the initial model would almost never write "

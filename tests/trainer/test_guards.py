@@ -181,6 +181,17 @@ def test_a_tenth_of_completions_that_the_initial_model_would_never_write_fails()
     assert "unlikely" in failed(GuardInputs(rows))
 
 
+def test_learning_brevity_is_not_unlikely() -> None:
+    def texts(words: int) -> GuardInputs:  # the scatter of a mean over tokens falls with the root of their number
+        rng = random.Random(words)
+        rows = [[rng.choice((words, 20)) for _ in range(4)] for _ in TOPICS]
+        sums = [[(count, sum(rng.gauss(-1, 1.5) for _ in range(count))) for count in row] for row in rows]
+        return GuardInputs([[Sample("word " * count, count, False, lp, lp) for count, lp in row] for row in sums])
+
+    mixed, brief = texts(30), texts(2)
+    assert guards_of(brief, mixed)["unlikely"].passed
+
+
 def test_completions_far_shorter_than_the_chosen_ones_fail() -> None:
     assert "length" in failed(sampled(lambda rng, topic: f"{topic} {rng.randrange(1000)} maybe"))
 

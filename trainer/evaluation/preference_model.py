@@ -260,7 +260,7 @@ def _solve(rotated: _Rotated, strength: float) -> Array:
     return _newton(rotated.rows, strength * rotated.unit) @ rotated.basis
 
 
-def _newton(rows: Array, ridge: float, start: Array | None = None) -> Array:
+def _newton(rows: Array, ridge: float, start: Array | None = None, tolerance: float = 1e-10) -> Array:
     """Newton's method with halved steps on the strictly convex ridge logistic loss; rows [P, R] -> weights [R]."""
     weights = np.zeros(rows.shape[1]) if start is None else start
     loss = _loss(rows, weights, ridge)
@@ -270,7 +270,7 @@ def _newton(rows: Array, ridge: float, start: Array | None = None) -> Array:
         hessian = rows.T @ (rows * (miss * (1 - miss))[:, None]) + ridge * np.eye(len(weights))
         step = np.linalg.solve(hessian, gradient)
         decrement = float(gradient @ step)  # twice the expected fall of the loss
-        if decrement < 1e-10 * max(1.0, loss):
+        if decrement < tolerance * max(1.0, loss):
             return weights - step  # converges quadratically: this last step leaves rounding only
         size = 1.0
         while size > 1e-6 and _loss(rows, weights - size * step, ridge) > loss - size * decrement / 4:
@@ -295,7 +295,7 @@ def _choose_strength(differences: Array, groups: Sequence[str]) -> float:
         unseen = differences[fold_of == fold] @ rotated.basis.T
         weights: Array | None = None
         for position, strength in enumerate(STRENGTHS):
-            weights = _newton(rotated.rows, strength * rotated.unit, weights)
+            weights = _newton(rotated.rows, strength * rotated.unit, weights, tolerance=1e-4)
             losses[position] += np.logaddexp(0.0, -(unseen @ weights)).sum()
     if losses.min() >= len(groups) * math.log(2):
         return NOTHING_LEARNT
