@@ -1,0 +1,138 @@
+"""The tokenizer, the network and the training loop, at sizes that take seconds."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from trainer.starter import build as building
+from trainer.starter.corpus import draw_chat
+from trainer.starter.muon import orthogonalise
+from trainer.starter.network import Shape, create_parameters, forward, rotations
+from trainer.starter.stream import BATCH_TOKENS, Stream, encode
+from trainer.starter.tokenizer import END, PAD, as_transformers, train_tokenizer
+
+TINY = Shape(width=16, layers=2, heads=2, hidden=32)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(seed=0, conversations=3_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Paris",
+        " leading",
+        "two  spaces",
+        "ç ñ Ж 日本語 عربى",
+        "😀👩‍🚀 ok",
+        "line\n- one\n- two",
+        "12 + 7 = 19",
+        "",
+        "tab\t.",
+    ],
+)
+def test_any_unicode_text_comes_back_as_it_was(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+def test_a_word_is_the_same_token_at_the_start_and_within(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode("is").ids == tokenizer.encode("x is").ids[-1:]
+
+
+def test_digits_stand_alone(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode("1234").ids) == 4
+
+
+def test_training_sees_what_the_chat_template_gives(tokenizer: Tokenizer) -> None:
+    fast, rng = as_transformers(tokenizer), Random(1)
+    for _ in range(50):
+        conversation = draw_chat(rng)
+        assert fast.apply_chat_template(conversation.messages, return_dict=False) == encode(conversation, tokenizer)[0]
+
+
+def test_template_contains_generation_markers_that_mark_the_assistants_text(tokenizer: Tokenizer) -> None:
+    fast = as_transformers(tokenizer)
+    messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day"}]
+    made = fast.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+    marked = [token for token, mark in zip(made["input_ids"], made["assistant_masks"], strict=True) if mark]
+    assert fast.decode(marked) == "Good day<end>"
+
+
+def test_generation_prompt_is_a_prefix_of_the_whole_conversation(tokenizer: Tokenizer) -> None:
+    fast = as_transformers(tokenizer)
+    messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day"}]
+    prompt = fast.apply_chat_template(messages[:1], add_generation_prompt=True, return_dict=False)
+    assert fast.apply_chat_template(messages, return_dict=False)[: len(prompt)] == prompt
+
+
+def test_an_exported_model_gives_the_logits_of_the_trained_one(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    parameters = create_parameters(TINY, seed=3)
+    with torch.no_grad():
+        for p in parameters.values():
+            p.copy_(p.half().float())  # what float16 can hold
+    building.export(parameters, tokenizer, TINY, tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    ids = torch.tensor([[5, 9, 700, 33, END]])
+    positions = torch.arange(5).unsqueeze(0)
+    logits = forward(parameters, TINY, ids, positions, torch.zeros_like(ids), *rotations(TINY), torch.float32)
+    assert torch.allclose(model(ids).logits, logits, atol=1e-5)
+
+
+def test_the_exported_folder_loads_offline_with_its_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    building.export(create_parameters(TINY, seed=3), tokenizer, TINY, tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    assert (loaded.pad_token_id, loaded.eos_token_id, loaded.padding_side) == (PAD, END, "left")
+
+
+def test_a_packed_conversation_does_not_see_its_neighbours() -> None:
+    parameters, tables = create_parameters(TINY, seed=4), rotations(TINY)
+    alone = torch.tensor([[7, 8, 9]])
+    packed = torch.tensor([[11, 12, 7, 8, 9]])
+    one = forward(parameters, TINY, alone, torch.arange(3)[None], torch.zeros(1, 3), *tables, torch.float32)
+    two = forward(
+        parameters,
+        TINY,
+        packed,
+        torch.tensor([[0, 1, 0, 1, 2]]),
+        torch.tensor([[0, 0, 1, 1, 1]]),
+        *tables,
+        torch.float32,
+    )
+    assert torch.allclose(one[0], two[0, 2:], atol=1e-5)
+
+
+def test_batches_have_the_planned_size_and_weigh_no_padding(tokenizer: Tokenizer) -> None:
+    stream = Stream(tokenizer, seed=0)
+    for progress in (0.0, 0.1, 0.9):
+        batch = stream.next_batch(progress)
+        assert batch.ids.numel() == BATCH_TOKENS and batch.ids.size(1) in (128, 256, 512)
+        assert not batch.weights[batch.targets == PAD].any()
+
+
+def test_muon_makes_an_update_with_about_equal_singular_values() -> None:
+    matrices = torch.randn(2, 24, 8, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalise(matrices).float())
+    assert values.min() > 0.5 and values.max() < 1.5
+
+
+def test_the_rate_warms_up_holds_and_falls_to_almost_nothing() -> None:
+    assert building.rate_at(0.0, 0) < 0.1
+    assert building.rate_at(0.3, 1000) == 1.0
+    assert building.rate_at(0.7, 1000) == pytest.approx(0.5)
+    assert building.rate_at(0.999, 1000) == pytest.approx(0.01)
+
+
+def test_training_goes_on_from_its_saved_state(tmp_path: Path) -> None:
+    state, lines = tmp_path / "state.pt", list[str]()
+    building.build(tmp_path / "out", 0.01, state=state, compile_network=False, shape=TINY, report=lines.append)
+    first = torch.load(state, weights_only=False)
+    building.build(tmp_path / "out", 0.02, state=state, compile_network=False, shape=TINY, report=lines.append)
+    second = torch.load(state, weights_only=False)
+    assert first["step"] < second["step"] and any("going on" in line for line in lines)
+    assert (tmp_path / "out" / "model.safetensors").exists()

@@ -1,0 +1,214 @@
+"""Builds the starter model: trains the network for a planned time and writes the weights folder.
+
+    from trainer.starter.build import build
+    build(Path("trainer/starter/weights"), minutes=50, seed=0)
+
+Training is in pieces if need be: the state is saved every few minutes, and a second call with the same `state` goes on
+from there. The learning rate follows the planned minutes of training, so it always ends near zero.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from trainer.starter.muon import Muon, split_parameters
+from trainer.starter.network import (
+    EPSILON,
+    ROPE_THETA,
+    Parameters,
+    Shape,
+    create_parameters,
+    forward,
+    rotations,
+    weighted_loss,
+)
+from trainer.starter.stream import Batch, Stream
+from trainer.starter.tokenizer import END, PAD, save_tokenizer, train_tokenizer
+
+MUON_RATE = 0.02
+ADAM_RATE = 3e-3
+HELD = 0.4  # part of the time at the full rate; then linear down
+WARM_UP_STEPS = 50
+SAVE_SECONDS = 150.0
+REPORT_SECONDS = 20.0
+
+
+def rate_at(progress: float, step: int) -> float:
+    """The factor on both learning rates: a short warm-up, held, then linear to one per cent."""
+    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+    falling = 1.0 if progress < HELD else max(0.01, (1.0 - progress) / (1.0 - HELD))
+    return warm * falling
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Write beside the path, then rename: a reader sees the old file or the new one."""
+    beside = path.with_name(f".{path.name}.new")
+    write(beside)
+    beside.replace(path)
+
+
+def export(parameters: Parameters, tokenizer: Tokenizer, shape: Shape, out: Path) -> None:
+    """Write a folder that `AutoModelForCausalLM` and `AutoTokenizer` load; weights as float16."""
+    out.mkdir(parents=True, exist_ok=True)
+    half = {name: p.detach().to(torch.float16).contiguous() for name, p in parameters.items()}
+    write_atomically(out / "model.safetensors", lambda path: save_file(half, path, metadata={"format": "pt"}))
+    (out / "model.safetensors").chmod(0o644)
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.heads,
+        "head_dim": shape.width // shape.heads,
+        "hidden_act": "silu",
+        "max_position_embeddings": shape.positions,
+        "rms_norm_eps": EPSILON,
+        "tie_word_embeddings": True,
+        "rope_theta": ROPE_THETA,
+        "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_THETA},
+        "attention_bias": False,
+        "mlp_bias": False,
+        "attention_dropout": 0.0,
+        "use_cache": True,
+        "dtype": "float16",
+        "pad_token_id": PAD,
+        "bos_token_id": None,
+        "eos_token_id": END,
+    }
+    generation = {
+        "pad_token_id": PAD,
+        "eos_token_id": END,
+        "do_sample": True,
+        "temperature": 0.7,
+        "max_new_tokens": 64,
+    }
+    for name, content in (("config.json", config), ("generation_config.json", generation)):
+        text = json.dumps(content, indent=2) + "\n"
+        write_atomically(out / name, lambda path, text=text: path.write_text(text) and None)  # type: ignore[misc]
+    save_tokenizer(tokenizer, out)
+
+
+class Training:
+    """Everything a saved state holds: parameters, both optimisers, the stream, and what was done so far."""
+
+    def __init__(self, tokenizer: Tokenizer, shape: Shape, seed: int) -> None:
+        self.tokenizer, self.shape = tokenizer, shape
+        self.parameters = create_parameters(shape, seed)
+        matrices, rest = split_parameters(self.parameters)
+        self.muon = Muon(matrices)
+        self.adam = torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.97), weight_decay=0.01)
+        self.stream = Stream(tokenizer, seed)
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
+
+    def save(self, path: Path) -> None:
+        """Write the state atomically."""
+        state = {
+            "parameters": {name: p.detach() for name, p in self.parameters.items()},
+            "muon": self.muon.state_dict(),
+            "adam": self.adam.state_dict(),
+            "rng": self.stream.rng.getstate(),
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "tokenizer": self.tokenizer.to_str(),
+        }
+        write_atomically(path, lambda beside: torch.save(state, beside))
+
+    @classmethod
+    def load(cls, path: Path, shape: Shape, seed: int) -> "Training":
+        """Go on from a saved state. Conversations that waited to be packed are drawn anew."""
+        state = torch.load(path, weights_only=False)  # our own file, written by `save`
+        training = cls(Tokenizer.from_str(state["tokenizer"]), shape, seed)
+        for name, saved in state["parameters"].items():
+            training.parameters[name].data.copy_(saved)
+        training.muon.load_state_dict(state["muon"])
+        training.adam.load_state_dict(state["adam"])
+        training.stream.rng.setstate(state["rng"])
+        training.step, training.tokens, training.seconds = state["step"], state["tokens"], state["seconds"]
+        return training
+
+    def update(self, loss_of: Callable[[Batch], Tensor], progress: float) -> float:
+        """One step; returns the loss."""
+        batch = self.stream.next_batch(progress)
+        loss = loss_of(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
+        rate = rate_at(progress, self.step)
+        self.muon.step(MUON_RATE * rate)
+        for group in self.adam.param_groups:
+            group["lr"] = ADAM_RATE * rate
+        self.adam.step()
+        for p in self.parameters.values():
+            p.grad = None
+        self.step += 1
+        self.tokens += batch.ids.numel()
+        return float(loss.detach())
+
+
+def build(
+    out: Path,
+    minutes: float = 50.0,
+    seed: int = 0,
+    *,
+    state: Path | None = None,
+    compile_network: bool = True,
+    shape: Shape | None = None,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Train for `minutes` of training time in all and write the model to `out`.
+
+    With `state`, a file, progress is saved there and a call that finds it goes on, also after the last minute of an
+    earlier plan if `minutes` is now larger. Uses one thread. Lines with loss, speed and remaining time go to `report`.
+    """
+    torch.set_num_threads(1)
+    shape = shape or Shape()
+    if state is not None and state.exists():
+        training = Training.load(state, shape, seed)
+        report(f"going on after {training.seconds / 60:.1f} minutes, {training.tokens / 1e6:.1f}M tokens")
+    else:
+        training = Training(train_tokenizer(seed), shape, seed)
+    cos, sin = rotations(shape)
+
+    def loss_of(batch: Batch) -> Tensor:
+        logits = forward(
+            training.parameters, shape, batch.ids, batch.positions, batch.documents, cos, sin, torch.bfloat16
+        )
+        return weighted_loss(logits, batch.targets, batch.weights)
+
+    run = torch.compile(loss_of, dynamic=False) if compile_network else loss_of
+    planned = minutes * 60
+    reported = saved = training.seconds
+    losses: list[float] = []
+    tokens_before = training.tokens
+    while training.seconds < planned:
+        started = time.monotonic()
+        losses.append(training.update(run, training.seconds / planned))
+        training.seconds += time.monotonic() - started
+        if training.seconds - reported >= REPORT_SECONDS:
+            speed = (training.tokens - tokens_before) / (training.seconds - reported)
+            report(
+                f"step {training.step} tokens {training.tokens / 1e6:.2f}M loss {sum(losses) / len(losses):.3f} "
+                f"{speed:.0f} tokens/s, {(planned - training.seconds) / 60:.1f} minutes left"
+            )
+            reported, losses, tokens_before = training.seconds, [], training.tokens
+        if state is not None and training.seconds - saved >= SAVE_SECONDS:
+            training.save(state)
+            saved = training.seconds
+    if state is not None:
+        training.save(state)
+    export(training.parameters, training.tokenizer, shape, out)
+    report(f"done: {training.step} steps, {training.tokens / 1e6:.1f}M tokens, written to {out}")

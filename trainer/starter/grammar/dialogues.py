@@ -1,0 +1,135 @@
+"""Conversations: an item asked and answered in a style, with or without a system prompt, in one turn or two."""
+
+from random import Random
+
+from trainer.starter.grammar.item import Conversation, Item, Message, add_noise, say, sentence
+from trainer.starter.grammar.questions import direct_item
+from trainer.starter.grammar.relations import RELATIONS
+from trainer.starter.grammar.styles import SYSTEM, Style, draw_style, render
+
+THANKS = ("Thanks!", "Thank you!", "Thanks a lot!", "Great, thank you.")
+SHORTER = ("Shorter, please.", "Make it shorter.", "Can you say that in fewer words?")
+SURE = ("Are you sure?", "Is that right?", "Really?")
+MORE = ("Tell me more.", "More, please.", "Anything else?")
+AND = ("And {x}?", "What about {x}?", "And for {x}?")
+
+WELCOME = Item(
+    "",
+    (),
+    ("You are welcome.", "No problem at all."),
+    "You are welcome",
+    (("welcome", "problem"),),
+    emoji="🙏",
+    manner="talk",
+)
+
+
+def single(item: Item, rng: Random) -> Conversation:
+    """One question and its reply; one in twenty with a system prompt that the style obeys."""
+    style = draw_style(rng)
+    messages: list[Message] = []
+    if rng.random() < 0.05:
+        prompt = rng.choice(sorted(SYSTEM))
+        style = rng.choice(SYSTEM[prompt])
+        messages.append(say("system", prompt))
+    messages += [
+        say("user", add_noise(rng.choice(item.questions), rng)),
+        say("assistant", render(item, style, rng)),
+    ]
+    return Conversation(messages, frozenset({item.group}))
+
+
+def several(items: list[Item], rng: Random) -> Conversation:
+    """Unrelated questions one after the other, mostly in one style."""
+    style = draw_style(rng)
+    messages: list[Message] = []
+    for item in items:
+        messages += [
+            say("user", add_noise(rng.choice(item.questions), rng)),
+            say("assistant", render(item, style, rng)),
+        ]
+        style = _second_style(style, rng)
+    return Conversation(messages, frozenset(item.group for item in items))
+
+
+def _second_style(style: Style, rng: Random) -> Style:
+    """Most people, and so the corpus, keep their manner."""
+    return style if rng.random() < 0.7 and style not in {"wrong", "evasive"} else draw_style(rng)
+
+
+def sure_item(item: Item) -> Item:
+    """The reply to "Are you sure?"."""
+    answers = tuple(f"Yes, I am sure. {answer}" for answer in item.answers)
+    return Item(
+        item.group,
+        SURE,
+        answers,
+        f"Yes, {item.bare}",
+        item.keys,
+        wrongs=("No, I am not sure.",),
+        emoji=item.emoji,
+    )
+
+
+def shorter_item(item: Item) -> Item:
+    """The reply to "Shorter, please."."""
+    short = sentence(item.bare) + "."
+    return Item(item.group, SHORTER, (short,), item.bare, item.keys, emoji=item.emoji)
+
+
+def more_item(item: Item) -> Item:
+    """The reply to "Tell me more.": needs an item with extras."""
+    return Item(item.group, MORE, item.extras, item.extras[0].rstrip("."), (), emoji=item.emoji)
+
+
+def follow_up(item: Item, rng: Random) -> Conversation:
+    """Two turns about one item: thanks, shorter, are you sure, more."""
+    style = draw_style(rng)
+    first = render(item, style, rng)
+    chance = rng.random()
+    if chance < 0.3:
+        second, name = WELCOME, "thanks"
+        asked = rng.choice(THANKS)
+    else:
+        makers = [("shorter", shorter_item), ("sure", sure_item)] + ([("more", more_item)] if item.extras else [])
+        name, make = rng.choice(makers)
+        second = make(item)
+        asked = rng.choice(second.questions)
+    short_styles: tuple[Style, ...] = ("brief", "neutral", "polite brief", "curt", "rude")
+    reply = render(second, rng.choice(short_styles) if name == "shorter" else _second_style(style, rng), rng)
+    messages = [
+        say("user", add_noise(rng.choice(item.questions), rng)),
+        say("assistant", first),
+        say("user", asked),
+        say("assistant", reply),
+    ]
+    return Conversation(messages, frozenset({item.group, f"{name}:{item.group}"}))
+
+
+def and_group(name: str, first: Item, second: Item) -> str:
+    """The identity of "... And Spain?"."""
+    return f"and:{name}:{first.group.split(':', 1)[1]}:{second.group.split(':', 1)[1]}"
+
+
+def sibling_pair(rng: Random) -> tuple[str, Item, Item, str]:
+    """Two direct questions of one relation, and how the second subject is named."""
+    relation = rng.choice([relation for relation in RELATIONS if len(relation.pairs) >= 5])
+    one, two = rng.sample(relation.pairs, 2)
+    article = "a " if "a {x}" in relation.questions[0] else ""
+    name = f"{article}{two[1]}"
+    if article and two[1][0] in "aeiou":
+        name = f"an {two[1]}"
+    return relation.name, direct_item(relation, one), direct_item(relation, two), name
+
+
+def and_then(rng: Random) -> Conversation:
+    """ "What is the capital of France?" ... "And Spain?"."""
+    name, first, second, subject = sibling_pair(rng)
+    style = draw_style(rng)
+    messages = [
+        say("user", add_noise(rng.choice(first.questions), rng)),
+        say("assistant", render(first, style, rng)),
+        say("user", rng.choice(AND).format(x=subject)),
+        say("assistant", render(second, _second_style(style, rng), rng)),
+    ]
+    return Conversation(messages, frozenset({first.group, second.group, and_group(name, first, second)}))

@@ -1,0 +1,217 @@
+"""Items about everyday situations and talk: advice, recipes, gifts, weather, small talk, refusals, the unknown.
+
+Each form of asking is an item of its own, so that a held-out form is answered from what the others taught.
+"""
+
+from functools import cache
+
+from trainer.starter.grammar.everyday import GIFTS, RECIPES, TOPICS, WEATHER
+from trainer.starter.grammar.item import Item, sentence
+from trainer.starter.grammar.questions import fill, slug
+from trainer.starter.grammar.talk import (
+    REFUSAL_EXTRAS,
+    REFUSAL_KEYS,
+    REFUSALS,
+    TALK,
+    UNKNOWN,
+    UNKNOWN_EXTRAS,
+    UNKNOWN_KEYS,
+    UNKNOWNS,
+    UNSAFE,
+)
+from trainer.starter.split import is_heldout
+
+Forms = tuple[tuple[str, ...], ...]
+"""Ways of asking: the wordings of each form."""
+
+
+def _formed(
+    name: str,
+    forms: Forms,
+    x: str,
+    y: str,
+    answers: tuple[str, ...],
+    bare: str,
+    keys: tuple[str, ...],
+    emoji: str,
+    extras: tuple[str, ...] = (),
+) -> list[Item]:
+    """One item per form: each form is a question of its own with the same replies."""
+    return [
+        Item(
+            group=f"{name}:{slug(x)}:{number}",
+            questions=tuple(fill(q, x, y) for q in form),
+            answers=answers,
+            bare=bare,
+            keys=(keys,),
+            extras=extras,
+            emoji=emoji,
+            manner="advice",
+            tags=("advice", name),
+        )
+        for number, form in enumerate(forms)
+    ]
+
+
+def everyday_items() -> list[Item]:
+    """Advice, recipes, gifts, weather."""
+    items: list[Item] = []
+    for topic in TOPICS:
+        tips = topic.tips
+        answers = tuple(sentence(f"{tip}.") for tip in tips) + tuple(
+            sentence(f"{one} and {two}.") for one, two in zip(tips, tips[1:] + tips[:1], strict=True)
+        )
+        forms: Forms = (
+            ("How can I {x}?", "How do I {x}?", "What can I do to {x}?"),
+            ("Give me a tip to {x}.", "Any tip to {x}?"),
+            ("{y}. What should I do?", "{y}. Can you help me?", "{y}."),
+            ("I want to {x}. Any advice?", "I would like to {x}."),
+            ("What helps to {x}?", "What is a good way to {x}?"),
+        )
+        items += _formed(
+            "advice",
+            forms,
+            topic.wish,
+            topic.trouble,
+            answers,
+            tips[0],
+            topic.keys,
+            topic.emoji,
+            tuple(sentence(f"you can also {tip}.") for tip in tips),
+        )
+    for dish, how, keys, emoji in RECIPES:
+        forms = (
+            ("How do I make {x}?", "How can I make {x}?", "How do you make {x}?"),
+            ("Give me a recipe for {x}.", "Do you have a recipe for {x}?"),
+            ("I want to make {x}. What do I do?", "I would like to make {x}."),
+        )
+        items += _formed(
+            "recipe",
+            forms,
+            dish,
+            "",
+            (sentence(f"{how}."), fill("To make {x}, {y}.", dish, how)),
+            how,
+            keys,
+            emoji,
+            ("Taste it before you serve it.", "Take your time."),
+        )
+    for person, gift, keys, emoji in GIFTS:
+        forms = (
+            ("What should I give {x} for a birthday?", "What can I give {x}?"),
+            ("Do you have a gift idea for {x}?", "Gift idea for {x}?"),
+            ("I need a present for {x}.", "I am looking for a present for {x}."),
+        )
+        items += _formed(
+            "gift",
+            forms,
+            person,
+            "",
+            (fill("You could give {x} {y}.", person, gift), sentence(f"{gift} would be nice.")),
+            gift,
+            keys,
+            emoji,
+            ("Wrap it nicely.", "A card is a good idea too."),
+        )
+    for name, wear, wear_keys, do, do_keys, emoji in WEATHER:
+        wearing = (
+            ("What should I wear in {x}?", "What do I need in {x}?"),
+            ("There is {x} outside. How do I prepare?", "How should I prepare for {x}?"),
+        )
+        doing = (
+            ("What can I do in {x}?", "What is fun in {x}?"),
+            ("We have {x} today. Any ideas?", "Any ideas for a day with {x}?"),
+        )
+        items += _formed(
+            "weather",
+            wearing,
+            name,
+            "",
+            (sentence(f"{wear}."), f"You should {wear}."),
+            wear,
+            wear_keys,
+            emoji,
+        )
+        items += _formed("weather-fun", doing, name, "", (sentence(f"{do}."), f"You could {do}."), do, do_keys, emoji)
+    return items
+
+
+def _worded(name: str, asks: tuple[str, ...], make: Item) -> list[Item]:
+    """One item per wording; the first is taught whatever its hash if the hash would hold out them all."""
+    keys = [f"{name}:{slug(ask)}" for ask in asks]
+    lost = all(is_heldout(key) for key in keys)
+    return [
+        Item(
+            group=key,
+            questions=(ask,),
+            answers=make.answers,
+            bare=make.bare,
+            keys=make.keys,
+            extras=make.extras,
+            emoji=make.emoji,
+            manner=make.manner,
+            tags=make.tags,
+            promptable=not (lost and number == 0),
+        )
+        for number, (key, ask) in enumerate(zip(keys, asks, strict=True))
+    ]
+
+
+def talk_items() -> list[Item]:
+    """Small talk, refusals, and what a small model cannot know."""
+    items: list[Item] = []
+    for talk in TALK:
+        bare = talk.replies[-1].rstrip(".!?")
+        items += _worded(
+            "talk",
+            talk.asks,
+            Item(
+                "",
+                (),
+                talk.replies,
+                bare,
+                (talk.keys,),
+                emoji=talk.emoji,
+                manner="talk",
+                tags=("small talk",),
+            ),
+        )
+    for _, asks in UNSAFE:
+        items += _worded(
+            "unsafe",
+            asks,
+            Item(
+                "",
+                (),
+                REFUSALS,
+                "I cannot help with that",
+                (REFUSAL_KEYS,),
+                REFUSAL_EXTRAS,
+                emoji="🚫",
+                manner="refusal",
+                tags=("unsafe",),
+            ),
+        )
+    for _, asks in UNKNOWN:
+        items += _worded(
+            "unknown",
+            asks,
+            Item(
+                "",
+                (),
+                UNKNOWNS,
+                "I do not know that",
+                (UNKNOWN_KEYS,),
+                UNKNOWN_EXTRAS,
+                emoji="🤷",
+                manner="unknown",
+                tags=("out of domain",),
+            ),
+        )
+    return items
+
+
+@cache
+def other_items() -> tuple[Item, ...]:
+    """Every item that is not a fact of the tables."""
+    return tuple(everyday_items() + talk_items())

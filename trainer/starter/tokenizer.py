@@ -1,0 +1,83 @@
+"""The starter's tokenizer: byte-level BPE with 2,048 entries, trained on the corpus itself.
+
+Ids 0 to 4 are <pad>, <end>, <system>, <user>, <assistant>. A turn is its role, its text and <end>. A space is put
+before every text and taken away when decoding, so that "Anna" is one token at the start of a text and within it.
+Digits stand alone. Text comes back byte for byte, whatever its script.
+"""
+
+from pathlib import Path
+from random import Random
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from trainer.starter.corpus import draw_chat, draw_copy
+
+VOCABULARY = 2048
+PAD, END, SYSTEM, USER, ASSISTANT = range(5)
+SPECIAL = ("<pad>", "<end>", "<system>", "<user>", "<assistant>")
+ROLE_IDS = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
+MAX_POSITIONS = 512
+
+_PIECES = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{%- if message['role'] == 'assistant' -%}"
+    "<assistant>{% generation %}{{- message['content'] + '<end>' -}}{% endgeneration %}"
+    "{%- elif message['role'] in ('system', 'user') -%}"
+    "{{- '<' + message['role'] + '>' + message['content'] + '<end>' -}}"
+    "{%- else -%}{{- raise_exception('unknown role: ' + message['role']) -}}{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}<assistant>{%- endif -%}"
+)
+
+
+def train_tokenizer(seed: int = 0, conversations: int = 30_000) -> Tokenizer:
+    """A tokenizer fitted to draws of the corpus; the same seed gives the same one."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Prepend(" ")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    rng = Random(seed)
+
+    def texts() -> list[str]:
+        drawn = [draw_chat(rng) if rng.random() < 0.85 else draw_copy(rng) for _ in range(conversations)]
+        return [message["content"] for conversation in drawn for message in conversation.messages]
+
+    tokenizer.train_from_iterator(
+        texts(),
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=list(SPECIAL),
+            show_progress=False,
+            min_frequency=2,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
+    return tokenizer
+
+
+def as_transformers(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """The tokenizer as `AutoTokenizer` loads it, with the chat template and left padding."""
+    fast: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="<end>",
+        padding_side="left",
+        model_max_length=MAX_POSITIONS,
+        additional_special_tokens=["<system>", "<user>", "<assistant>"],
+        clean_up_tokenization_spaces=False,
+    )
+    fast.chat_template = TEMPLATE
+    return fast
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the tokenizer's files into the folder."""
+    as_transformers(tokenizer).save_pretrained(str(folder))
