@@ -73,11 +73,12 @@ def test_a_short_request_overtakes_a_long_one(engine: Engine) -> None:
 def test_a_request_finishes_on_the_checkpoint_it_began_on_and_the_next_one_has_the_new(make_policy: MakePolicy) -> None:
     slot = Slot(max_loaded=1)
     slot.swap("a", lambda: make_policy("a", delay=0.003))
+    successor = make_policy("b")
     with Engine(slot) as engine:
         running = submit(engine, 120)
         events = iter(running)
         next(events)
-        slot.swap("b", lambda: make_policy("b"))
+        slot.swap("b", lambda: successor)
         after = submit(engine, 20)
         assert (after.checkpoint_id, after.result(10)[0].text) == ("b", said(make_policy("b"), 20))
         assert not running.done
@@ -107,6 +108,7 @@ def test_many_clients_through_many_swaps_get_whole_completions_of_the_checkpoint
         swaps += 1
         name = "abc"[swaps % 3]
         slot.swap(name, lambda name=name: make_policy(name), expected_digest=f"digest of {name}")
+        time.sleep(0.03)
     for thread in clients:
         thread.join()
     assert len(outcomes) == 48
