@@ -48,7 +48,7 @@ def token_logprobs(model: Any, rows: Rows) -> tuple[Tensor, Tensor]:
     first = int(mask.any(dim=0).nonzero()[0])
     labels = rows["input_ids"][:, first:]
     kept = labels.shape[1] + 1
-    keep = {"logits_to_keep": kept} if _keeps_logits(model) else {}
+    keep = {"logits_to_keep": kept} if keeps_logits(model) else {}
     output = model(input_ids=rows["input_ids"], attention_mask=rows["attention_mask"], use_cache=False, **keep)
     logits = output.logits[:, -kept:-1].float()
     at_label = logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
@@ -61,7 +61,7 @@ def sequence_logprobs(model: Any, rows: Rows) -> Tensor:
     return (logprobs * mask).sum(dim=-1)
 
 
-def _keeps_logits(model: Any) -> bool:
+def keeps_logits(model: Any) -> bool:
     """Whether the language model under any wrappers can be asked for the last logits only."""
     inner = getattr(model, "module", model)
     inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -35,11 +35,19 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
-from trainer.algorithms.reference import ReferenceStore, Row, allowed_difference, make_row, reference_logprobs
+from trainer.algorithms.reference import (
+    ReferenceStore,
+    Row,
+    allowed_difference,
+    autocast,
+    make_row,
+    reference_logprobs,
+)
+from trainer.algorithms.start import Start, open_start, trainable
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode, length_limit
-from trainer.policy import Policy
-from trainer.tensors import Rows, disable_dropout, pad_rows, sequence_logprobs
+from trainer.shared_prefix import PairIds, SharedRows, pad_pairs, pair_logprobs, shares_prefix
+from trainer.tensors import Rows, pad_rows, sequence_logprobs
 
 
 class PairLoss(NamedTuple):
@@ -79,17 +87,29 @@ class EncodedPair:
     reference_chosen: float
     reference_rejected: float
 
+    @property
+    def ids(self) -> PairIds:
+        return PairIds(self.chosen.prompt, self.chosen.completion, self.rejected.completion)
+
 
 class PairCollator:
-    """A batch of B pairs: 2B rows, the chosen first, and [B] reference log-probabilities of each side."""
+    """A batch of B pairs with [B] reference log-probabilities of each side.
 
-    def __init__(self, pad_id: int) -> None:
+    Shared, a pair is one row; else the batch has 2B rows, the chosen first.
+    """
+
+    def __init__(self, pad_id: int, *, shared: bool) -> None:
         self.pad_id = pad_id
+        self.shared = shared
 
-    def __call__(self, pairs: Sequence[EncodedPair]) -> dict[str, Tensor]:
-        rows = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+    def __call__(self, pairs: Sequence[EncodedPair]) -> dict[str, Any]:
+        if self.shared:
+            rows: Any = pad_pairs([pair.ids for pair in pairs], pad_id=self.pad_id)
+        else:
+            sides = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+            rows = pad_rows([(row.prompt, row.completion) for row in sides], pad_id=self.pad_id)
         return {
-            **pad_rows([(row.prompt, row.completion) for row in rows], pad_id=self.pad_id),  # type: ignore[dict-item]
+            **rows,
             "reference_chosen": torch.tensor([pair.reference_chosen for pair in pairs]),
             "reference_rejected": torch.tensor([pair.reference_rejected for pair in pairs]),
         }
@@ -112,13 +132,16 @@ class PairTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        rows = Rows(**{name: inputs[name] for name in Rows.__annotations__})  # type: ignore[typeddict-item]
-        chosen, rejected = sequence_logprobs(model, rows).chunk(2)
+        reference_chosen, reference_rejected = inputs.pop("reference_chosen"), inputs.pop("reference_rejected")
+        if "visible" in inputs:
+            chosen, rejected = pair_logprobs(model, cast(SharedRows, inputs))
+        else:
+            chosen, rejected = sequence_logprobs(model, cast(Rows, inputs)).chunk(2)
         result = dpo_loss(
             chosen,
             rejected,
-            inputs["reference_chosen"],
-            inputs["reference_rejected"],
+            reference_chosen,
+            reference_rejected,
             beta=self.config.beta,
             label_smoothing=self.config.label_smoothing,
         )
@@ -156,21 +179,6 @@ class PairTrainer(Trainer):
         super().log(logs, start_time)
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where a run begins: the base under the weights that are trained, and what the policy is held to."""
-
-    source: str
-    base: Policy
-    base_source: str
-    reference: Policy
-    continues_adapter: bool
-
-    @property
-    def is_reference(self) -> bool:
-        return not self.continues_adapter and self.reference.digest == self.base.digest
-
-
 def train(
     *,
     config: DPOConfig,
@@ -198,13 +206,15 @@ def train(
     start = open_start(policy_source, reference_source, config, device=device)
     pairs = prepare_pairs(examples, start, config, store=reference_store, reporter=reporter)
     set_seed(config.seed)
+    model = trainable(start, config)
+    pad_id = start.base.tokenizer.pad_token_id
     trainer = PairTrainer(
         config=config,
         starts_at_reference=start.is_reference,
-        model=trainable(start, config),
+        model=model,
         args=TrainingArguments(**trainer_settings(config, work, start.base.model.device)),
         train_dataset=pairs,
-        data_collator=PairCollator(start.base.tokenizer.pad_token_id),
+        data_collator=PairCollator(pad_id, shared=can_share(model, pairs, pad_id)),
     )
     run_trainer(trainer, reporter, work, target_margin=config.target_margin)
     metrics = last_epoch(trainer.state.log_history)
@@ -222,32 +232,14 @@ def train(
     return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
 
 
-def open_start(policy_source: str, reference_source: str | None, config: DPOConfig, *, device: str) -> Start:
-    """Load the base of the source, and the reference where it is another model."""
-    folder = policies.resolve_source(policy_source)
-    manifest = policies.read_manifest(folder) if policies.is_checkpoint(folder) else None
-    continues = manifest is not None and manifest.kind == "adapter"
-    base_source = policies.base_of(folder) if continues else policy_source
-    dtype = torch.float32 if config.adapter == "full" else None
-    base = policies.load_policy(base_source, device=device, dtype=dtype)
-    if manifest is not None and continues:
-        policies.check_base(folder, manifest, base.digest)
-    other = reference_source is not None and policies.source_digest(reference_source) != base.digest
-    reference = policies.load_policy(str(reference_source), device=device) if other else base
-    return Start(policy_source, base, base_source, reference, continues)
-
-
-def trainable(start: Start, config: DPOConfig) -> Any:
-    """The model to train: the source's adapter further, a fresh adapter on the base, or all weights."""
-    if not start.continues_adapter:
-        model = policies.attach_adapter(start.base.model, kind=config.adapter, rank=config.rank, alpha=config.alpha)
-    elif config.adapter == "lora":
-        model = policies.continue_adapter(start.base.model, policies.resolve_source(start.source))
-    else:
-        merged = policies.load_policy(start.source, device=str(start.base.model.device), dtype=torch.float32)
-        model = policies.attach_adapter(merged.model, kind="full", rank=config.rank, alpha=config.alpha)
-    disable_dropout(model)
-    return model
+def can_share(model: Any, pairs: Sequence[EncodedPair], pad_id: int) -> bool:
+    """Whether a pair can be one row on this model, tried out on the first two pairs."""
+    sample = pairs[:2]
+    largest = max(abs(value) for pair in sample for value in (pair.reference_chosen, pair.reference_rejected))
+    with autocast(model.device):
+        return shares_prefix(
+            model, [pair.ids for pair in sample], pad_id=pad_id, allowed=allowed_difference(model, largest)
+        )
 
 
 def prepare_pairs(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from recorder import Recorder
 
 from trainer import policy as policies
 from trainer.algorithms import pairs as dpo
@@ -22,26 +23,6 @@ from trainer.tensors import pad_rows, sequence_logprobs
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "dpo_sequence.json"
 SMALL = {"batch_size": 4, "epochs": 2, "learning_rate": 1e-2, "warmup_share": 0.0, "max_length": 64}
-
-
-class Recorder:
-    """A reporter that remembers, and asks for a stop after `stop_after` steps."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.steps: list[dict[str, float]] = []
-        self.total = 0
-        self.lines: list[str] = []
-        self.stop_after = stop_after
-
-    def step(self, step: int, total: int, metrics: dict[str, float]) -> None:
-        self.steps.append({"step": step, **metrics})
-        self.total = total
-
-    def log(self, line: str) -> None:
-        self.lines.append(line)
-
-    def should_stop(self) -> bool:
-        return self.stop_after is not None and len(self.steps) + 1 >= self.stop_after
 
 
 class Store(dict):
@@ -225,8 +206,9 @@ from pathlib import Path
 from trainer.algorithms import train
 from trainer.configs import DPOConfig
 from trainer.examples import Pair
-sys.path.insert(0, {tests!r})
-from test_pairs import Recorder, SMALL, pairs
+sys.path[:0] = [{tests!r}, {support!r}]
+from recorder import Recorder
+from test_pairs import SMALL, pairs
 class Slow(Recorder):
     def step(self, step, total, metrics):
         print("step", step, flush=True)
@@ -240,7 +222,12 @@ train("dpo", config=DPOConfig(**SMALL, save_steps=2), examples=pairs(), policy_s
 def test_a_run_killed_without_warning_resumes_to_the_same_end(tiny_model_dir, tmp_path):
     whole, cut = Recorder(), Recorder()
     train(tiny_model_dir, tmp_path / "whole", recorder=whole, save_steps=2)
-    script = KILLED.format(tests=str(Path(__file__).parent), model=str(tiny_model_dir), folder=str(tmp_path / "cut"))
+    script = KILLED.format(
+        support=str(Path(__file__).parents[2] / "support"),
+        tests=str(Path(__file__).parent),
+        model=str(tiny_model_dir),
+        folder=str(tmp_path / "cut"),
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
     )
@@ -361,3 +348,64 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tiny_model_dir, tmp_path, mon
     monkeypatch.setattr(dpo.PairTrainer, "_check_start", lambda *_, **__: None)
     with pytest.raises(InvariantViolated, match="the loss is nan at step 1; lower the learning rate"):
         train(tiny_model_dir, tmp_path)
+
+
+def test_one_row_a_pair_trains_as_two_rows_do(tiny_model_dir, tmp_path, monkeypatch):
+    traces = []
+    for name, shared in (("one", True), ("two", False)):
+        recorder = Recorder()
+        if not shared:
+            monkeypatch.setattr(dpo, "shares_prefix", lambda *_, **__: False)
+        train(tiny_model_dir, tmp_path / name, recorder=recorder)
+        traces.append([(entry["loss"], entry["grad_norm"], entry["logps/rejected"]) for entry in recorder.steps])
+    for one, two in zip(*traces, strict=True):
+        assert one == pytest.approx(two, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_run_has_the_trajectory_of_trl(tiny_model_dir, tmp_path):
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+    from trl.trainer.dpo_config import DPOConfig as TRLConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    recorder = Recorder()
+    train(tiny_model_dir, tmp_path / "ours", recorder=recorder, seed=5, rank=4, alpha=8)
+    oracle = DPOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.float32),
+        args=TRLConfig(
+            output_dir=str(tmp_path / "trl"),
+            beta=0.1,
+            max_length=64,
+            num_train_epochs=2,
+            per_device_train_batch_size=4,
+            learning_rate=1e-2,
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            report_to="none",
+            logging_steps=1,
+            disable_tqdm=True,
+            seed=5,
+        ),
+        train_dataset=Dataset.from_list(
+            [
+                {
+                    "prompt": pair.prompt,
+                    "chosen": [{"role": "assistant", "content": pair.chosen}],
+                    "rejected": [{"role": "assistant", "content": pair.rejected}],
+                }
+                for pair in pairs()
+            ]
+        ),
+        processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
+        peft_config=LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+    oracle.remove_callback(PrinterCallback)
+    oracle.train()
+    theirs = [entry for entry in oracle.state.log_history if "loss" in entry]
+    assert len(theirs) == len(recorder.steps) == 6
+    for ours, other in zip(recorder.steps, theirs, strict=True):
+        for name in ("loss", "rewards/margins", "grad_norm", "logps/chosen", "logps/rejected", "learning_rate"):
+            assert ours[name] == pytest.approx(other[name], rel=2e-3, abs=2e-3), name

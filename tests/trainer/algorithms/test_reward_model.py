@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from recorder import Recorder
 
 from trainer import policy as policies
 from trainer.algorithms import pairs as dpo
@@ -10,20 +11,6 @@ from trainer.algorithms import reward_model
 from trainer.algorithms.callbacks import Stopped
 from trainer.configs import DPOConfig, RewardModelConfig
 from trainer.examples import Pair
-
-
-class Recorder:
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.steps, self.lines, self.stop_after = [], [], stop_after
-
-    def step(self, step, total, metrics):
-        self.steps.append({"step": step, "total": total, **metrics})
-
-    def log(self, line):
-        self.lines.append(line)
-
-    def should_stop(self):
-        return self.stop_after is not None and len(self.steps) + 1 >= self.stop_after
 
 
 def pairs(n: int, first: int = 0) -> list[Pair]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from recorder import Recorder
 
 from trainer import policy as policies
 from trainer.algorithms import sft
@@ -9,20 +10,6 @@ from trainer.algorithms.callbacks import Stopped
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode
 from trainer.tensors import pad_rows, sequence_logprobs
-
-
-class Recorder:
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.steps, self.lines, self.stop_after = [], [], stop_after
-
-    def step(self, step, total, metrics):
-        self.steps.append({"step": step, "total": total, **metrics})
-
-    def log(self, line):
-        self.lines.append(line)
-
-    def should_stop(self):
-        return self.stop_after is not None and len(self.steps) + 1 >= self.stop_after
 
 
 def demonstrations(n: int = 12) -> list[Demonstration]:

@@ -1,0 +1,64 @@
+"""Configs: every field explained and bounded, every problem reported at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+from trainer.configs import ALGORITHMS, InvalidConfig, json_schema, parse_config
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_defaults_are_valid_and_survive_a_round_trip(algorithm):
+    config = parse_config(algorithm)
+    assert parse_config(algorithm, config.model_dump()) == config
+    assert parse_config(algorithm, {}) == parse_config(algorithm, None) == config
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_field_has_one_sentence_and_a_bound(algorithm):
+    for name, field in json_schema(algorithm)["properties"].items():
+        assert field["description"].endswith("."), name
+        assert field["description"].count(". ") == 0, name
+        bounded = {"maximum", "exclusiveMaximum", "enum", "const", "pattern"} & field.keys()
+        assert bounded, f"{algorithm}.{name} has no bound"
+        assert "default" in field, name
+
+
+def test_all_problems_are_reported_at_once():
+    with pytest.raises(InvalidConfig) as caught:
+        parse_config("dpo", {"beta": -1, "epochs": 0, "warmth": 3, "preferences": "last", "label_smoothing": 0.5})
+    assert len(caught.value.problems) == 5
+    assert {problem.split(":")[0] for problem in caught.value.problems} == {
+        "beta",
+        "epochs",
+        "warmth",
+        "preferences",
+        "label_smoothing",
+    }
+    assert "-1 was given" in str(caught.value)
+
+
+def test_an_unknown_algorithm_names_the_known_ones():
+    with pytest.raises(InvalidConfig, match="'ppoo' is not known; choose one of sft, reward_model, dpo"):
+        parse_config("ppoo")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_refused(value):
+    with pytest.raises(InvalidConfig):
+        parse_config("dpo", {"learning_rate": value})
+
+
+@pytest.mark.parametrize(("value", "valid"), [("all", True), ("auto", True), ("last 40", True), ("last 0", False)])
+def test_which_preferences_are_learnt_from(value, valid):
+    if valid:
+        assert parse_config("dpo", {"preferences": value}).preferences == value
+    else:
+        with pytest.raises(InvalidConfig, match="preferences"):
+            parse_config("dpo", {"preferences": value})
+
+
+def test_torch_is_not_imported():
+    code = "import sys, trainer.configs; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
