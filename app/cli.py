@@ -55,7 +55,7 @@ def serve(
     from app.main import create_app
 
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
-    for noisy in ("httpx", "apscheduler"):
+    for noisy in ("httpx", "apscheduler", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     settings = _settings(host=host, port=port, data_dir=data_dir, model=model)
     app = create_app(settings)

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from storage.errors import Conflict, Invalid, NotFound, PrefLoopError, Refused, Unavailable
+from trainer.prompting import PromptError
 
 STATUS = {NotFound: 404, Invalid: 422, Conflict: 409, Refused: 403, Unavailable: 503}
 
@@ -25,7 +26,9 @@ def body(code: str, message: str, hint: str = "") -> dict[str, Any]:
 
 def toast(error: Exception) -> str:
     """One sentence for a person."""
-    return str(error) if isinstance(error, PrefLoopError) else f"Something broke: {type(error).__name__}: {error}"
+    if isinstance(error, PrefLoopError | PromptError):
+        return f"{error.message} {error.hint}".strip()
+    return f"Something broke: {type(error).__name__}: {error}"
 
 
 def render(error: PrefLoopError) -> JSONResponse:
@@ -39,6 +42,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(PrefLoopError)
     async def _expected(_: Request, error: PrefLoopError) -> JSONResponse:
         return render(error)
+
+    @app.exception_handler(PromptError)
+    async def _prompt(_: Request, error: PromptError) -> JSONResponse:
+        return JSONResponse(body(error.code, error.message, error.hint), 422)
 
     @app.exception_handler(RequestValidationError)
     async def _malformed(_: Request, error: RequestValidationError) -> JSONResponse:

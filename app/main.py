@@ -53,7 +53,9 @@ class Application:
         """Migrate, bind the data directory to its model, load it, start the clock. Takes seconds."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.database.migrate()
-        import_file(self.database, path_or_stream=PROMPTS, format="prompts", name="starter", offered=True)
+        import_file(
+            self.database, path_or_stream=PROMPTS, format="prompts", source="starter", offered=True, strict=True
+        )
         self.promotion.open()
         self.scheduler.start()
 

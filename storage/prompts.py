@@ -16,7 +16,11 @@ Messages = list[dict[str, str]]
 def digest_messages(messages: Messages) -> str:
     """SHA-256 hex of the canonical JSON of the messages."""
     canonical = json.dumps(messages, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return _digest(canonical)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def split_of(group_key: str) -> Split:
@@ -75,14 +79,16 @@ def record_prompt(
     if known is not None:
         return known
     key = group_key or first_user_turn(messages).lower()
+    opening = _digest(first_user_turn(messages).lower())
     if split is None:
         split = _split_of_group(session, key)
     if split is None:
-        split = _split_of_typed(session, messages) if source in ("typed", "chat") else split_of(key)
+        split = _split_of_typed(session, opening) if source in ("typed", "chat") else split_of(key)
     prompt = Prompt(
         digest=digest,
         messages=messages,
         group_key=key,
+        opening=opening,
         split=split,
         tags=list(tags),
         reference=reference,
@@ -100,12 +106,11 @@ def _split_of_group(session: Session, key: str) -> Split | None:
     return None if found is None else Split(found)
 
 
-def _split_of_typed(session: Session, messages: Messages) -> Split:
-    key = first_user_turn(messages).lower()
-    for prompt in session.exec(select(Prompt).where(Prompt.split != Split.train)):
-        if key in (prompt.group_key, first_user_turn(prompt.messages).lower()):
-            return prompt.split
-    return Split.train
+def _split_of_typed(session: Session, opening: str) -> Split:
+    """What people type is train, but for a first turn that a held-out or validation prompt begins with too."""
+    query = select(Prompt.split).where(Prompt.opening == opening, Prompt.split != Split.train)
+    found = session.exec(query).first()
+    return Split.train if found is None else Split(found)
 
 
 def get_prompt(session: Session, prompt_id: int) -> Prompt:

@@ -145,6 +145,7 @@ class Prompt(SQLModel, table=True):
     digest: str = Field(unique=True, description="SHA-256 of the messages: the same prompt is one row")
     messages: list[dict[str, str]] = Field(sa_column=Column(JSON, nullable=False))
     group_key: str = Field(index=True)
+    opening: str = Field(index=True, description="SHA-256 of the first user turn in lower case: finds typed repeats")
     split: Split = Field(sa_column=choices(Split, nullable=False, index=True))
     tags: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     reference: str | None = None

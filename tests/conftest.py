@@ -1,6 +1,7 @@
 """Shared fixtures: a database in a folder of its own, and a tiny model that loads like any other."""
 
 import os
+import shutil
 
 # before torch is imported anywhere: one thread per process, no look-ups on the network
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,10 +26,20 @@ TEMPLATE = (
 )
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.in_directory(tmp_path / "data")
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file at the newest revision, to copy: migrating once per test would be most of the time."""
+    database = Database.in_directory(tmp_path_factory.mktemp("migrated"))
     database.migrate()
+    database.close()
+    return Path(database.url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture
+def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
+    (tmp_path / "data").mkdir()
+    shutil.copy(migrated, tmp_path / "data" / migrated.name)
+    database = Database.in_directory(tmp_path / "data")
     yield database
     database.close()
 

@@ -1,8 +1,6 @@
 """Rows that several tests need: a prompt, two completions, a comparison, a choice."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -13,24 +11,6 @@ from storage.prompts import record_prompt
 from storage.tables import Checkpoint, CheckpointKind, Choice, Completion, Purpose, Split
 
 Compare = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file at the newest revision, to copy: migrating once per test would be most of the time."""
-    database = Database.in_directory(tmp_path_factory.mktemp("migrated"))
-    database.migrate()
-    database.close()
-    return Path(database.url.removeprefix("sqlite:///"))
-
-
-@pytest.fixture
-def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
-    (tmp_path / "data").mkdir()
-    shutil.copy(migrated, tmp_path / "data" / migrated.name)
-    database = Database.in_directory(tmp_path / "data")
-    yield database
-    database.close()
 
 
 @pytest.fixture
