@@ -178,9 +178,7 @@ def imported_files(session: Session, *, limit: int = 10) -> list[ImportedFile]:
     return list(session.exec(select(ImportedFile).order_by(col(ImportedFile.created_at).desc()).limit(limit)))
 
 
-def _preference(
-    names: dict[str, str], preference: Preference, prompt: Prompt, left: str, right: str
-) -> PreferenceRow:
+def _preference(names: dict[str, str], preference: Preference, prompt: Prompt, left: str, right: str) -> PreferenceRow:
     return PreferenceRow(
         id=preference.id or 0,
         prompt=_last_user_turn(prompt.messages),

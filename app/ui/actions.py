@@ -84,8 +84,10 @@ def labeller(request: gr.Request) -> str:
     """Who asks. Raises Refused for a browser that keeps no cookies."""
     found = labeller_of(request)
     if found is None:
-        raise Refused("Your browser sent no cookie, so your choices could not be told from others'.",
-                      hint="Allow cookies for this address and reload the page.")
+        raise Refused(
+            "Your browser sent no cookie, so your choices could not be told from others'.",
+            hint="Allow cookies for this address and reload the page.",
+        )
     return found
 
 

@@ -70,7 +70,9 @@ def run_figures(metrics: Series) -> tuple[Any, Any]:
     losses = {n: p for n, p in metrics.items() if n in LOSSES}
     learned = {n: metrics[n] for n in LEARNED if n in metrics}
     return tuple(
-        gr.update(value=curve_figure(dict(list(series.items())[:2])), visible=True) if series else gr.update(visible=False)
+        gr.update(value=curve_figure(dict(list(series.items())[:2])), visible=True)
+        if series
+        else gr.update(visible=False)
         for series in (losses, learned)
     )  # type: ignore[return-value]
 
@@ -113,7 +115,9 @@ def _figure(*, height: int) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": MUTED},
         hoverlabel={"font": {"family": "system-ui, sans-serif"}},
-        modebar={"remove": ["zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "resetScale", "toImage"]},
+        modebar={
+            "remove": ["zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "resetScale", "toImage"]
+        },
         dragmode=False,
     )
     figure.update_xaxes(linecolor=LINE, zeroline=False, automargin=True, fixedrange=True)

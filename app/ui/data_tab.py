@@ -32,7 +32,9 @@ class DataTab:
             with gr.Row(elem_classes="split"):
                 with gr.Column(elem_classes="card importer"):
                     gr.HTML(render("import_head.html"), apply_default_css=False)
-                    kind = gr.Dropdown(list(FORMATS), value=next(iter(FORMATS)), label="Format", elem_id="import-format")
+                    kind = gr.Dropdown(
+                        list(FORMATS), value=next(iter(FORMATS)), label="Format", elem_id="import-format"
+                    )
                     offered = gr.Checkbox(False, label="Put its prompts before people", elem_id="import-offered")
                     dropped = gr.File(label="Drop a file here (.jsonl or .jsonl.gz)", elem_id="import-file", height=120)
                     report = gr.HTML(elem_id="import-report", apply_default_css=False)
@@ -57,7 +59,10 @@ class DataTab:
         return self._shown()
 
     def find_preferences(self, payload: Payload, request: gr.Request) -> str:
-        search, choice = text_of(payload, "search"), _one_of(Choice, text_of(payload, "choice") or text_of(payload, "filter"))
+        search, choice = (
+            text_of(payload, "search"),
+            _one_of(Choice, text_of(payload, "choice") or text_of(payload, "filter")),
+        )
         origin, before = text_of(payload, "origin"), int_of(payload, "before") or None
         imported = {"here": False, "imported": True}.get(origin)
         with self._application.database.read() as session:
@@ -69,7 +74,11 @@ class DataTab:
         return render("preferences.html", rows=rows[:PAGE], picked=picked, choices=CHOICES, more=more)
 
     def find_prompts(self, payload: Payload, request: gr.Request) -> str:
-        search, split, after = text_of(payload, "search"), _one_of(Split, text_of(payload, "split")), int_of(payload, "after")
+        search, split, after = (
+            text_of(payload, "search"),
+            _one_of(Split, text_of(payload, "split")),
+            int_of(payload, "after"),
+        )
         with self._application.database.read() as session:
             rows = prompt_rows(session, search=search, split=split, after=after, limit=PAGE + 1)
         picked = {"search": search, "split": split or "", "after": after or ""}

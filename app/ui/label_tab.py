@@ -29,7 +29,10 @@ TOLD = {
 }
 LOADING = ("The model is loading", "It takes a few seconds; the first pair appears here by itself.")
 COLD = ("The model is writing the next pair", "It appears here by itself.")
-EMPTY = ("No prompts are left", "Every prompt has been compared. Type one of your own below, or import prompts under Data.")
+EMPTY = (
+    "No prompts are left",
+    "Every prompt has been compared. Type one of your own below, or import prompts under Data.",
+)
 
 
 class LabelTab:
@@ -108,8 +111,16 @@ class LabelTab:
 
     def _state(self, state: tuple[str, str], *, going: bool) -> str:
         return render(
-            "label.html", today=0, left=None, share=0.0, pair=None, nonce="", last=None,
-            title=state[0], explanation=state[1], going=going,
+            "label.html",
+            today=0,
+            left=None,
+            share=0.0,
+            pair=None,
+            nonce="",
+            last=None,
+            title=state[0],
+            explanation=state[1],
+            going=going,
         )
 
 

@@ -1,4 +1,4 @@
-"""The page at /: header, tabs, theme. Gradio carries events and charts; the markup is assets/*.html, styled by one file.
+"""The page at /: header, tabs, theme. Gradio carries events and charts; the markup is assets/*.html, one style sheet.
 
 Leaves out what each tab shows (the *_tab.py files) and what a person may do (app/labelling.py and its neighbours).
 """
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from fastapi import FastAPI
 
-from app.ui.actions import Payload, bind
+from app.ui.actions import bind
 from app.ui.chat_tab import ChatTab
 from app.ui.data_tab import DataTab
 from app.ui.html import asset, render

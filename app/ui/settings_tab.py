@@ -53,4 +53,6 @@ class SettingsTab:
 def _value(name: str, value: object) -> str:
     if name in HIDDEN:
         return "set" if value else "not set"
-    return {True: "on", False: "off"}.get(value, str(value) or "empty") if isinstance(value, bool) else str(value) or "–"
+    return (
+        {True: "on", False: "off"}.get(value, str(value) or "empty") if isinstance(value, bool) else str(value) or "–"
+    )

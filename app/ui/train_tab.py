@@ -33,18 +33,19 @@ class TrainTab:
     def build(self) -> None:
         with gr.Column(elem_id="page-train", elem_classes="page"):
             with gr.Row(elem_classes="split wide-left"):
-                with gr.Column(elem_classes="card"):
-                    running = gr.HTML(elem_id="running", apply_default_css=False)
-                    with gr.Row(elem_classes="curves"):
-                        loss = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
-                        margin = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
-                    log = gr.HTML(elem_id="log", apply_default_css=False)
+                with gr.Column(elem_classes="stack"):
+                    with gr.Column(elem_classes="card"):
+                        running = gr.HTML(elem_id="running", apply_default_css=False)
+                        with gr.Row(elem_classes="curves"):
+                            loss = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
+                            margin = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
+                        log = gr.HTML(elem_id="log", apply_default_css=False)
+                    self._detail.build()
+                    runs = gr.HTML(elem_id="runs", elem_classes="card", apply_default_css=False)
+                    ledger = gr.HTML(elem_id="ledger", elem_classes="card", apply_default_css=False)
                 with gr.Column(elem_classes="stack"):
                     form = gr.HTML(elem_id="next-run", elem_classes="card", apply_default_css=False)
                     schedule = gr.HTML(elem_id="schedule", elem_classes="card", apply_default_css=False)
-            self._detail.build()
-            runs = gr.HTML(elem_id="runs", elem_classes="card", apply_default_css=False)
-            ledger = gr.HTML(elem_id="ledger", elem_classes="card", apply_default_css=False)
             shown = [running, loss, margin, log, runs, ledger]
             bind("refresh-train", self.refresh, shown)
             bind("show-train", self.forms, [form, schedule])
@@ -125,9 +126,7 @@ class TrainTab:
         lines = application.runs.log_lines(active.run.id, last=LOG_LINES) if active else []
         waiting = application.promotion.waiting_for_person()
         asks = application.runs.schedule().after_gate == "ask"
-        runs = render(
-            "runs.html", runs=[run_values(v) for v in listed], waiting=waiting if asks else None, current=""
-        )
+        runs = render("runs.html", runs=[run_values(v) for v in listed], waiting=waiting if asks else None, current="")
         return running, *charts, render("log.html", lines=lines), runs, self._ledger()
 
     def _form(self, algorithm: str) -> str:

@@ -1,4 +1,4 @@
-"""The Win rates tab: every checkpoint against the initial or the previous one, a table of it, and the texts behind it."""
+"""The Win rates tab: each checkpoint against the initial or the previous one, as a chart, a table and the texts."""
 
 from typing import TYPE_CHECKING, Any
 

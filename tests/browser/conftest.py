@@ -38,7 +38,6 @@ from storage.database import Database
 from trainer.generation import Generated, RowUpdate, Sampling
 
 CHROMIUM = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
-KNOWN_CONSOLE = ("favicon", "manifest.json")
 
 
 @dataclass
@@ -112,7 +111,9 @@ def build(data_dir: Path) -> tuple[FastAPI, Application, Script]:
     maker = ComparisonMaker(database, engine, ahead=6, sampling=Sampling(max_new_tokens=160))
     chat = Chat(database, engine, sampling=Sampling(temperature=0.7, max_new_tokens=160))
     clock: Any = _Clock()
-    application = Application(settings, database, slot, engine, Labelling(database, maker), chat, runs, promotion, clock)
+    application = Application(
+        settings, database, slot, engine, Labelling(database, maker), chat, runs, promotion, clock
+    )
     app = FastAPI(title="PrefLoop", lifespan=_refilling(application))
     app.state.application = application
     errors.install(app)
@@ -208,7 +209,9 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Watched]]:
     """Open the world's page; requests to anywhere else are recorded and refused."""
     contexts: list[BrowserContext] = []
 
-    def open_page(world: World, tab: str = "label", *, width: int = 1280, height: int = 800, dark: bool = False) -> Watched:
+    def open_page(
+        world: World, tab: str = "label", *, width: int = 1280, height: int = 800, dark: bool = False
+    ) -> Watched:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
@@ -225,7 +228,9 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Watched]]:
                 route.abort()
 
         page.route("**/*", guard)
-        page.on("console", lambda m: watched.console.append(f"{m.text} {m.location['url']}") if m.type == "error" else None)
+        page.on(
+            "console", lambda m: watched.console.append(f"{m.text} {m.location['url']}") if m.type == "error" else None
+        )
         page.on("pageerror", lambda e: watched.console.append(str(e)))
         page.on("dialog", lambda d: (watched.dialogs.append(d.message), d.accept()))
         page.goto(f"{world.url}/#{tab}")
@@ -235,7 +240,3 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Watched]]:
     yield open_page
     for context in contexts:
         context.close()
-
-
-def errors_of(watched: Watched) -> list[str]:
-    return [e for e in watched.console if not any(known in e for known in KNOWN_CONSOLE)]

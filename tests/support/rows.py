@@ -33,9 +33,9 @@ from storage.tables import (
 from trainer.configs import parse_config
 
 HOSTILE = (
-    "<img src=http://evil.example/x.png onerror=\"window.hacked=1\"> <script>window.hacked=1</script> "
+    '<img src=http://evil.example/x.png onerror="window.hacked=1"> <script>window.hacked=1</script> '
     "![x](http://evil.example/y.png) <svg onload=window.hacked=1> </div></pre> ${alert(1)} {{value}} "
-    "<a href=\"javascript:window.hacked=1\">click</a> <form action=http://evil.example></form>"
+    '<a href="javascript:window.hacked=1">click</a> <form action=http://evil.example></form>'
 )
 LONG = "A sentence that goes on about sleeping well and walking in the evening.\n" * 60 + "W" * 400
 QUESTIONS = (
@@ -150,16 +150,29 @@ def _record_run(database: Database, *, number: int, outcome: Outcome, rate: floa
         record_checkpoint(
             session,
             checkpoint=Checkpoint(
-                id=name, name=name, kind=CheckpointKind.adapter, source=f"checkpoints/{name}", digest="1" * 64,
-                base_id="initial", run_id=name, algorithm="dpo", dataset_digest="ab" * 32, created_at=finished,
+                id=name,
+                name=name,
+                kind=CheckpointKind.adapter,
+                source=f"checkpoints/{name}",
+                digest="1" * 64,
+                base_id="initial",
+                run_id=name,
+                algorithm="dpo",
+                dataset_digest="ab" * 32,
+                created_at=finished,
             ),
             preference_ids=[1, 2, 3],
         )
         record_gate_decision(
             session,
             GateDecisionRow(
-                run_id=name, checkpoint_id=name, baseline_id="initial", outcome=outcome, guards=guards,
-                reasons=["The same text was given for 41% of prompts (limit 10%)."] if guard_fails
+                run_id=name,
+                checkpoint_id=name,
+                baseline_id="initial",
+                outcome=outcome,
+                guards=guards,
+                reasons=["The same text was given for 41% of prompts (limit 10%)."]
+                if guard_fails
                 else ["All 2 guards hold.", f"The candidate is preferred: {rate:.0%} on 200 held-out prompts."],
                 figures={"win_rate": {"rate": rate, "interval": interval, "n": 200, "n_effective": 190.0}},
                 created_at=finished,
@@ -218,7 +231,9 @@ def _record_verdicts(session: Any, name: str, rate: float) -> None:
 def _record_failed(database: Database, *, number: int) -> None:
     with database.write() as session:
         error = f"Its process ended with SIGKILL while training. Its last line: {HOSTILE[:80]}"
-        session.add(_run(number, status=RunStatus.failed, minutes_ago=20, finished_at=now(), error=error, stage="training"))
+        session.add(
+            _run(number, status=RunStatus.failed, minutes_ago=20, finished_at=now(), error=error, stage="training")
+        )
 
 
 def _record_running(database: Database, data_dir: Path, *, number: int) -> None:

@@ -47,7 +47,7 @@
 
   function refresh(page) {
     if (page === "label" && busy("choose")) return;
-    if (send(`refresh-${page}`, { shown: $(".compare")?.dataset.comparison ?? "" })) refreshed[page] = Date.now();
+    if (send(`refresh-${page}`, { against: $("#against")?.value ?? "" })) refreshed[page] = Date.now();
   }
 
   function show() {

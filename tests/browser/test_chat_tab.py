@@ -1,0 +1,95 @@
+"""Chat: replies stream, can be stopped, say who wrote them, and take feedback."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from rows import HOSTILE
+from sqlmodel import select
+
+from storage.tables import Completion, Feedback
+
+pytestmark = pytest.mark.browser
+
+LONG_REPLY = " ".join(f"word{n}" for n in range(400))
+
+
+def say(page: Page, text: str) -> None:
+    page.get_by_label("Message").fill(text)
+    page.keyboard.press("Enter")
+
+
+def settle(page: Page) -> None:
+    page.wait_for_selector("#chat-view .state, #chat-view .log")
+
+
+def test_a_reply_streams_and_stop_keeps_what_came(world: Any, visit: Any) -> None:
+    page = visit(world, "chat").page
+    settle(page)
+    page.wait_for_timeout(1500)  # the comparisons are made; the script's next text is the reply
+    world.engine.pause_s, world.engine.texts = 0.05, [LONG_REPLY]
+    say(page, "Count.")
+    expect(page.locator("#chat-live .text")).to_contain_text("word9")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#chat-view .turn.assistant")).to_contain_text("word9")
+    expect(page.locator("#chat-live .text")).to_have_count(0)
+    with world.database.read() as session:
+        stored = session.exec(select(Completion).where(Completion.finish_reason == "cancelled")).one()
+    assert stored.text.startswith("word0 word1") and "word399" not in stored.text
+
+
+def test_replies_name_their_checkpoint_and_a_takeover_is_a_line(serve: Any, visit: Any) -> None:
+    world = serve(history=True)
+    page = visit(world, "chat").page
+    settle(page)
+    say(page, "Hello")
+    expect(page.locator(".turn.assistant .by")).to_have_text("dpo-0003")
+    world.application.promotion.roll_back(by="test")
+    say(page, "Again")
+    expect(page.locator(".takeover")).to_have_text("dpo-0001 took over")
+
+
+def test_a_hostile_reply_and_message_are_text(world: Any, visit: Any) -> None:
+    watched = visit(world, "chat")
+    page = watched.page
+    settle(page)
+    page.wait_for_timeout(1500)
+    world.engine.texts = [HOSTILE]
+    say(page, HOSTILE)
+    expect(page.locator(".turn.assistant .text")).to_contain_text("<svg onload=window.hacked=1>")
+    assert page.locator("#chat-view :is(img, svg, script, iframe, .text a)").count() == 0
+    assert page.evaluate("window.hacked") is None and watched.strays == []
+
+
+def test_thumbs_and_a_better_reply_are_stored(world: Any, visit: Any) -> None:
+    page = visit(world, "chat").page
+    settle(page)
+    say(page, "Hello")
+    page.get_by_role("button", name="Good reply").click()
+    expect(page.get_by_role("button", name="Good reply")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("A better reply").fill("A kinder hello.")
+    page.get_by_role("button", name="Save as the better reply").click()
+    expect(page.get_by_text("It trains as chosen").first).to_be_visible()
+    with world.database.read() as session:
+        kept = list(session.exec(select(Feedback)))
+    assert {(f.thumb, f.edited_text) for f in kept} == {("up", None), (None, "A kinder hello.")}
+
+
+def test_regenerate_replaces_the_last_reply(world: Any, visit: Any) -> None:
+    page = visit(world, "chat").page
+    settle(page)
+    say(page, "Hello")
+    first = page.locator(".turn.assistant:not(.live) .text").inner_text()
+    page.get_by_role("button", name="Regenerate").click()
+    expect(page.locator("#chat-view .turn.assistant .text")).not_to_have_text(first)
+    expect(page.locator("#chat-view .turn.assistant")).to_have_count(1)
+
+
+def test_a_reload_keeps_the_conversation(world: Any, visit: Any) -> None:
+    page = visit(world, "chat").page
+    settle(page)
+    say(page, "Remember me")
+    expect(page.locator("#chat-view .turn.assistant")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#chat-view .turn.user")).to_have_text("Remember me")
