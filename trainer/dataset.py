@@ -16,7 +16,7 @@ from storage.errors import Invalid
 from storage.preferences import PreferencePair, edited_pairs, preference_pairs
 from storage.runs import previous_run
 from storage.tables import Split, TrainingRun
-from trainer.evaluation.preference_model import Item, cross_fit, features, wishes_changed
+from trainer.evaluation.preference_model import FOLDS, Item, cross_fit, features, wishes_changed
 from trainer.examples import Demonstration, Pair
 from trainer.policy import Policy
 
@@ -124,10 +124,11 @@ def _select(
     earlier = [i for i in current if pairs[i].newest <= border]
     newer = [i for i in current if pairs[i].newest > border]
     so_far = "all choices so far" if begin == 0 else "all choices since wishes last changed"
-    if len(earlier) < MIN_EARLIER or not newer:
+    groups = [pairs[i].group_key for i in earlier]
+    if len(earlier) < MIN_EARLIER or len(set(groups)) < FOLDS or not newer:
         return current, begin, so_far
     chosen, rejected = table
-    model = cross_fit(chosen[earlier], rejected[earlier], [pairs[i].group_key for i in earlier])
+    model = cross_fit(chosen[earlier], rejected[earlier], groups)
     check = wishes_changed(model, chosen[newer], rejected[newer])
     if check.changed:
         return newer, border, f"only the newer choices. {check.reason}".rstrip(".")

@@ -16,7 +16,7 @@ from storage.database import Database
 from storage.prompts import offered_prompts
 from storage.tables import Split, Verdict, VerdictKind
 from trainer.dataset import TrainingData
-from trainer.evaluation.preference_model import CrossFit, cross_fit, features
+from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit, features
 from trainer.evaluation.samples import SAMPLES, HeldoutPrompt, nested, sample
 from trainer.gate import GateDecision, decide, pairing_scores
 from trainer.generation import Generated, position_limit
@@ -25,7 +25,6 @@ from trainer.policy import Policy
 from trainer.prompting import PromptTooLong, fit_messages
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
 
-FOLDS = 5
 BATCH = 32
 
 
