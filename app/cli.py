@@ -59,6 +59,7 @@ def serve(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     settings = _settings(host=host, port=port, data_dir=data_dir, model=model)
     app = create_app(settings)
+    app.state.application.bind()  # refused here in one line, before anything listens
     print(f"PrefLoop: http://{settings.host}:{settings.port}  (data in {settings.data_dir.resolve()})", flush=True)
     # open pages hold event streams; without this limit Ctrl-C would wait for them
     uvicorn.run(
@@ -135,9 +136,8 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Label over the REST API by a rule, wait for the run it triggers, print what changed."""
-    from trainer.starter.check import find_rule
-
     from app.simulation import Simulation
+    from trainer.starter.check import find_rule
 
     try:
         found = find_rule(rule)
@@ -273,10 +273,9 @@ def starter_evaluate(
     model: Annotated[Path | None, typer.Option(help="Folder of the weights; default: the embedded ones.")] = None,
 ) -> None:
     """Measure the starter model on held-out prompts."""
+    from trainer.starter import WEIGHTS
     from trainer.starter.evaluate import evaluate as measure
     from trainer.starter.evaluate import print_table
-
-    from trainer.starter import WEIGHTS
 
     print_table(measure(model or WEIGHTS))
 
@@ -297,13 +296,11 @@ def _fields(given: list[str]) -> dict[str, Any]:
 
 def _bind(settings: Settings, database: Any) -> None:
     """Bind the data directory to its initial model, as the app does at its first start."""
-    from pathlib import Path as Folder
-
     from storage.checkpoints import record_project
     from trainer.policy import source_digest
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    name = Folder(settings.initial_model.rstrip("/")).name
+    name = Path(settings.initial_model.rstrip("/")).name
     with database.write() as session:
         record_project(
             session, initial_model=settings.initial_model, name=name, digest=source_digest(settings.model_source)

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from sqlmodel import Session, col, func, select
 
 from app.serving.engine import Engine
+from storage.checkpoints import INITIAL
 from storage.database import Database
 from storage.deployments import current_deployment, previously_served
 from storage.errors import Invalid
-from storage.checkpoints import INITIAL
 from storage.preferences import count_waiting, record_comparison
 from storage.prompts import get_prompt
 from storage.tables import Comparison, ComparisonState, Completion, Prompt, Purpose, Split

@@ -10,10 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from app.serving.engine import GenerationFailed
 from storage.errors import Conflict, Invalid, NotFound, PrefLoopError, Refused, Unavailable
 from trainer.prompting import PromptError
 
-STATUS = {NotFound: 404, Invalid: 422, Conflict: 409, Refused: 403, Unavailable: 503}
+STATUS = {GenerationFailed: 500, NotFound: 404, Invalid: 422, Conflict: 409, Refused: 403, Unavailable: 503}
 
 
 def status_of(error: PrefLoopError) -> int:

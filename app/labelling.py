@@ -7,7 +7,8 @@ in `app/comparisons.py`.
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, time as clock
+from datetime import UTC, datetime
+from datetime import time as clock
 
 from sqlmodel import Session, col, func, select
 

@@ -5,6 +5,7 @@ out ends both; a trainer that is running is told to save and stop.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,10 +31,12 @@ from trainer.generation import Sampling
 from trainer.launcher import Launcher
 from trainer.starter import PROMPTS
 
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class Application:
-    """What the routes and the tabs share. `ready` is true once a model is served."""
+    """What the routes and the tabs share. `ready` is true once a model is served; `failure` says why none will be."""
 
     settings: Settings
     database: Database
@@ -44,20 +47,29 @@ class Application:
     runs: Runs
     promotion: Promotion
     scheduler: Scheduler
+    failure: str = ""
 
     @property
     def ready(self) -> bool:
         return self.slot.current_id is not None
 
-    def open(self) -> None:
-        """Migrate, bind the data directory to its model, load it, start the clock. Takes seconds."""
+    def bind(self) -> None:
+        """Migrate, and bind the data directory to its model. Raises Conflict when it belongs to another one."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.database.migrate()
-        import_file(
-            self.database, path_or_stream=PROMPTS, format="prompts", source="starter", offered=True, strict=True
-        )
-        self.promotion.open()
-        self.scheduler.start()
+        self.promotion.bind()
+
+    def open(self) -> None:
+        """Read the starter's prompts, load the model that should be served, start the clock. Takes seconds."""
+        try:
+            import_file(
+                self.database, path_or_stream=PROMPTS, format="prompts", source="starter", offered=True, strict=True
+            )
+            self.promotion.open()
+            self.scheduler.start()
+        except Exception as error:
+            self.failure = f"The model could not be loaded: {error}"
+            log.exception("the model could not be loaded")
 
     def close(self) -> None:
         self.scheduler.stop()
@@ -110,10 +122,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(application.open)
+        await asyncio.to_thread(application.bind)
+        # the page answers at once and says that the model is loading
+        opening = asyncio.create_task(asyncio.to_thread(application.open))
         try:
             yield
         finally:
+            await opening
             await asyncio.to_thread(application.close)
 
     app = FastAPI(
@@ -121,6 +136,8 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("prefloop"),
         summary="Label, train, gate, serve: the loop over HTTP.",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.application = application
     errors.install(app)

@@ -39,7 +39,7 @@ from storage.tables import (
     TrainingRun,
 )
 from trainer.evaluation.statistics import win_rate
-from trainer.policy import Policy, load_policy
+from trainer.policy import Policy, load_policy, source_digest
 
 log = logging.getLogger(__name__)
 
@@ -88,18 +88,17 @@ class Promotion:
         self._swapping = threading.Lock()
         self.on_swap = on_swap
 
-    def open(self) -> None:
-        """Bind the data directory to its initial model and serve what the ledger says (first the initial model).
-
-        Raises Conflict when the directory belongs to another model.
-        """
-        policy = load_policy(self._model_source, device=self._device)
+    def bind(self) -> None:
+        """Bind the data directory to its initial model. Raises Conflict when it belongs to another one."""
         name = Path(self._initial_model.rstrip("/")).name or self._initial_model
+        digest = source_digest(self._model_source)
         with self._database.write() as session:
-            record_project(session, initial_model=self._initial_model, name=name, digest=policy.digest)
+            record_project(session, initial_model=self._initial_model, name=name, digest=digest)
             if current_deployment(session) is None:
                 record_deployment(session, checkpoint_id=INITIAL, reason=DeploymentReason.initial, by="prefloop")
-        self._slot.swap(INITIAL, lambda: policy)
+
+    def open(self) -> None:
+        """Load and serve what the ledger says."""
         self._follow()
 
     def load(self, checkpoint_id: str) -> Policy:
@@ -108,8 +107,10 @@ class Promotion:
             checkpoint = get_checkpoint(session, checkpoint_id)
         if checkpoint.kind is CheckpointKind.reward_model:
             raise Conflict(f"{checkpoint_id} is a reward model; it scores text and cannot be served.")
-        source = self._model_source if checkpoint.id == INITIAL else str(self._data_dir / checkpoint.source)
-        return load_policy(source, device=self._device)
+        if checkpoint.id == INITIAL:
+            return load_policy(self._model_source, device=self._device)
+        base = self._model_source if checkpoint.kind is CheckpointKind.adapter else None
+        return load_policy(self._data_dir / checkpoint.source, device=self._device, base=base)
 
     def promote(self, checkpoint_id: str, *, by: str, note: str = "") -> tuple[Deployment, bool]:
         """Serve this checkpoint; (row, whether it is new). One that the gate did not promote is an override."""

@@ -28,7 +28,6 @@ from storage.settings import get_setting, record_setting
 from storage.tables import ACTIVE, GateDecisionRow, RunStatus, TrainingRun, now
 from trainer.configs import ALGORITHMS, InvalidConfig, parse_config
 
-
 Lines = list[str]  # `list` is also a method of Runs
 Series = dict[str, list[tuple[int, float]]]
 

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
-from trainer.starter.check import is_right, is_well_formed
 
 from storage.errors import Invalid, Unavailable
+from trainer.starter.check import is_right, is_well_formed
 
 Messages = list[dict[str, str]]
 Rule = Callable[[Messages, str], bool]

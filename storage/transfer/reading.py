@@ -62,7 +62,7 @@ def read_lines(file: IO[bytes]) -> Iterator[Line]:
     file.seek(0)
     number = 0
     try:
-        stream: IO[bytes] = gzip.GzipFile(fileobj=file) if zipped else file  # type: ignore[assignment]
+        stream: IO[bytes] = gzip.GzipFile(fileobj=file, mode="rb") if zipped else file  # type: ignore[assignment]
         while whole := stream.readline(MAX_LINE_BYTES + 3):
             number += 1
             if number == 1:

@@ -42,6 +42,7 @@ def slot() -> FakeSlot:
 def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Promotion:
     model: Any = None
     monkeypatch.setattr(module, "load_policy", lambda *_, **__: Policy(model, model, "digest"))
+    monkeypatch.setattr(module, "source_digest", lambda _: "digest")
     runs = Runs(database, data_dir=tmp_path, auto_train=True, starter=True)
     made = Promotion(
         database,
@@ -52,6 +53,7 @@ def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: p
         model_source="starter",
         device="cpu",
     )
+    made.bind()
     made.open()
     return made
 
@@ -190,7 +192,7 @@ def test_a_restart_serves_what_the_ledger_says(
 def test_a_directory_of_another_model_is_refused(promotion: Promotion, database: Database) -> None:
     promotion._initial_model = "other/model"
     with pytest.raises(Conflict, match="begun with 'starter', not 'other/model'"):
-        promotion.open()
+        promotion.bind()
 
 
 def choose_in_evaluation(database: Database, served: str, *, wins: bool, count: int) -> None:

@@ -15,6 +15,7 @@
     take: (name) => pending[name] ?? {},
     settled: (name) => {
       delete underway[name];
+      if (place().page === "chat") conversation(); // remembered for a reload
       if (name === "choose" || name === "undo") $(".compare")?.classList.remove("is-sending");
       if (name === "say" || name === "regenerate") document.body.classList.remove("is-replying");
     },
