@@ -48,7 +48,7 @@ class OverviewTab:
     def _cards(self, who: str) -> str:
         application = self._application
         with application.database.read() as session:
-            gathered, decision = totals(session), newest_decision(session)
+            gathered, decision, names = totals(session), newest_decision(session), checkpoint_names(session)
         left = application.runs.choices_until_next()
         needed = application.runs.schedule().new_preferences
         newest = application.runs.list(limit=1)
@@ -60,7 +60,7 @@ class OverviewTab:
             share=0.0 if left is None or not needed else (needed - left) / needed,
             active=self._active(),
             run=run_values(newest[0]) if newest else None,
-            gate=self._gate(decision) if decision else None,
+            gate=self._gate(decision, names) if decision else None,
             served=self._served(),
             back=application.promotion.roll_back_target(),
         )
@@ -74,14 +74,14 @@ class OverviewTab:
         told = " · ".join(f"{word} {metrics[name][-1][1]:.2f}" for word, name in named.items() if metrics.get(name))
         return {**run_values(view), "status": view.run.status, "told": told}
 
-    def _gate(self, decision: GateDecisionRow) -> dict[str, Any]:
+    def _gate(self, decision: GateDecisionRow, names: dict[str, str]) -> dict[str, Any]:
         rate = decision.figures.get("win_rate") or {}
         interval = rate.get("interval") or {}
         waiting = self._application.promotion.waiting_for_person()
         return {
             "run_id": decision.run_id,
             "checkpoint": decision.checkpoint_id,
-            "baseline": decision.baseline_id,
+            "baseline": names[decision.baseline_id],
             "outcome": OUTCOMES[decision.outcome] if waiting != decision.checkpoint_id else "passed",
             "rate": rate.get("rate"),
             "low": interval.get("low"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from app.overview import checkpoint_names
 from app.ui import run_form
 from app.ui.actions import Payload, bind, labeller, text_of
 from app.ui.charts import run_figures
@@ -148,16 +149,20 @@ class TrainTab:
 
     def _ledger(self) -> str:
         promotion = self._application.promotion
+        ledger = promotion.ledger(limit=20)
+        serving = next((e.deployment.id for e in ledger if e.state == "serving"), None)
+        with self._application.database.read() as session:
+            names = checkpoint_names(session)
         entries = [
             {
-                "name": e.deployment.checkpoint_id,
+                "name": names[e.deployment.checkpoint_id],
                 "reason": e.deployment.reason,
                 "by": e.deployment.by,
                 "at": e.deployment.created_at,
-                "state": e.state,
+                "state": "served" if e.state == "serving" and e.deployment.id != serving else e.state,
                 "detail": next((event.detail for event in reversed(e.events) if event.event == "failed"), ""),
             }
-            for e in promotion.ledger(limit=20)
+            for e in ledger
         ]
         return render("ledger.html", entries=entries, back=promotion.roll_back_target())
 
