@@ -15,7 +15,6 @@
     take: (name) => pending[name] ?? {},
     settled: (name) => {
       delete underway[name];
-      if (place().page === "chat") conversation(); // remembered for a reload
       if (name === "choose" || name === "undo") $(".compare")?.classList.remove("is-sending");
       if (name === "say" || name === "regenerate") document.body.classList.remove("is-replying");
     },
@@ -95,6 +94,9 @@
       subtree: true, childList: true, attributes: true, attributeFilter: ["data-shown"],
     });
     watch();
+    new MutationObserver(conversation).observe($("#chat-view") ?? document.body, {
+      subtree: true, childList: true, attributes: true, attributeFilter: ["data-current"],
+    }); // remembered for a reload
   }
 
   function watch() {
