@@ -33,12 +33,12 @@ from trainer.starter.network import (
     rotations,
     weighted_loss,
 )
-from trainer.starter.stream import Batch, Stream
+from trainer.starter.stream import REPEAT_WEIGHT, Batch, Stream
 from trainer.starter.tokenizer import END, PAD, save_tokenizer, train_tokenizer
 
 MUON_RATE = 0.02
 ADAM_RATE = 3e-3
-HELD = 0.4  # part of the time at the full rate; then linear down
+HELD = 0.70  # part of the time at the full rate; then linear down
 WARM_UP_STEPS = 50
 SAVE_SECONDS = 150.0
 REPORT_SECONDS = 20.0
@@ -121,6 +121,7 @@ class Training:
             "muon": self.muon.state_dict(),
             "adam": self.adam.state_dict(),
             "rng": self.stream.rng.getstate(),
+            "copies": self.stream.copies,
             "step": self.step,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -138,13 +139,15 @@ class Training:
         training.muon.load_state_dict(state["muon"])
         training.adam.load_state_dict(state["adam"])
         training.stream.rng.setstate(state["rng"])
+        training.stream.copies = state["copies"]
         training.step, training.tokens, training.seconds = state["step"], state["tokens"], state["seconds"]
         return training
 
-    def update(self, loss_of: Callable[[Batch], Tensor], progress: float) -> float:
+    def update(self, loss_of: Callable[[Batch], tuple[Tensor, Tensor]], progress: float) -> float:
         """One step; returns the loss."""
         batch = self.stream.next_batch(progress)
-        loss = loss_of(batch)
+        loss, repeat_loss = loss_of(batch)
+        self.stream.note_repeat_loss(float(repeat_loss))
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
         rate = rate_at(progress, self.step)
@@ -183,11 +186,11 @@ def build(
         training = Training(train_tokenizer(seed), shape, seed)
     cos, sin = rotations(shape)
 
-    def loss_of(batch: Batch) -> Tensor:
+    def loss_of(batch: Batch) -> tuple[Tensor, Tensor]:
         logits = forward(
             training.parameters, shape, batch.ids, batch.positions, batch.documents, cos, sin, torch.bfloat16
         )
-        return weighted_loss(logits, batch.targets, batch.weights)
+        return weighted_loss(logits, batch.targets, batch.weights, REPEAT_WEIGHT)
 
     run = torch.compile(loss_of, dynamic=False) if compile_network else loss_of
     planned = minutes * 60
@@ -202,6 +205,7 @@ def build(
             speed = (training.tokens - tokens_before) / (training.seconds - reported)
             report(
                 f"step {training.step} tokens {training.tokens / 1e6:.2f}M loss {sum(losses) / len(losses):.3f} "
+                f"repeats {training.stream.repeat_loss:.2f} "
                 f"{speed:.0f} tokens/s, {(planned - training.seconds) / 60:.1f} minutes left"
             )
             reported, losses, tokens_before = training.seconds, [], training.tokens

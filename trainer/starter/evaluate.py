@@ -51,10 +51,9 @@ class Sampler:
     def __init__(self, model_dir: Path, batch_size: int = 32) -> None:
         torch.set_num_threads(1)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(
-            str(model_dir), local_files_only=True, dtype=torch.float32
-        )
-        self.model.eval()
+        loaded: Any = AutoModelForCausalLM.from_pretrained(str(model_dir), local_files_only=True, dtype=torch.float32)
+        loaded.eval()
+        self.model = loaded
         self.batch_size = batch_size
 
     def complete(self, prompts: Sequence[list[Message]], temperature: float, seed: int = 0) -> list[str]:

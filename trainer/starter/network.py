@@ -118,8 +118,12 @@ def forward(
     return F.linear(x.to(dtype), parameters["model.embed_tokens.weight"].to(dtype)).float()
 
 
-def weighted_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy in nats, averaged with one weight per target; logits (B, T, V), the others (B, T)."""
+def weighted_loss(logits: Tensor, targets: Tensor, weights: Tensor, marked: float) -> tuple[Tensor, Tensor]:
+    """Cross-entropy in nats, averaged with one weight per target; logits (B, T, V), the others (B, T).
+
+    Second, without gradient: the plain mean over the targets whose weight is `marked`, NaN if there are none.
+    """
     each = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
     flat = weights.flatten()
-    return (each * flat).sum() / flat.sum().clamp(min=1.0)
+    chosen = (flat == marked).float()
+    return (each * flat).sum() / flat.sum().clamp(min=1.0), (each.detach() * chosen).sum() / chosen.sum()

@@ -1,7 +1,7 @@
 """From conversations to batches: encoding, loss weights, the curriculum's shares, packing into rows.
 
 Rows have 128, 256 or 512 tokens, each with several whole conversations; a batch has rows of one length and
-2,048 tokens: on few tokens, many small steps teach more than few large ones.
+4,096 tokens. Until the network copies, only the shortest rows are used.
 """
 
 from collections import defaultdict
@@ -15,19 +15,25 @@ from torch import Tensor
 from trainer.starter.corpus import draw_chat, draw_copy
 from trainer.starter.grammar.copying import repeated_ids
 from trainer.starter.grammar.item import Conversation
+from trainer.starter.grammar.words import ADJECTIVES, HUES, NAMES, NOUNS, TOWNS
 from trainer.starter.tokenizer import END, PAD, ROLE_IDS, SPECIAL, VOCABULARY
 
 ROW_LENGTHS = (128, 256, 512)
-BATCH_TOKENS = 2048
+BATCH_TOKENS = 4096
 USER_WEIGHT = 0.1
 
+REPEAT_WEIGHT = 0.8  # also marks the targets of repeats: no other target has this weight
+COPIES_BELOW = 1.0  # nats per repeated token; above, the network does not copy yet
+
+FIRST_SHARES: dict[str, float] = {"repeat": 0.60, "copy": 0.25, "chat": 0.15}
+"""Shares of the tokens until the network copies: by time alone this was once left too early, and lists never came."""
+
 SHARES: tuple[tuple[float, dict[str, float]], ...] = (
-    (0.07, {"repeat": 0.35, "copy": 0.50, "chat": 0.15}),
     (0.20, {"repeat": 0.10, "copy": 0.50, "chat": 0.40}),
-    (0.50, {"repeat": 0.03, "copy": 0.45, "chat": 0.52}),
+    (0.80, {"repeat": 0.03, "copy": 0.47, "chat": 0.50}),
     (1.01, {"repeat": 0.01, "copy": 0.36, "chat": 0.63}),
 )
-"""Shares of the tokens, each until the given part of the training: first copying is learned, then chat."""
+"""Shares of the tokens afterwards, each until the given part of the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +69,27 @@ class Stream:
         self.tokenizer = tokenizer
         self.rng = Random(seed)
         self.spent: dict[str, float] = {"repeat": 0.0, "copy": 0.0, "chat": 0.0}
+        self.every = range(len(SPECIAL), VOCABULARY)
+        self.common = sorted({tokenizer.encode(word).ids[0] for word in NAMES + NOUNS + ADJECTIVES + TOWNS + HUES})
+        self.copies = False  # once true, it stays so
+        self.repeat_loss = 8.0  # nats, running mean
         self.waiting: dict[int, list[Encoded]] = defaultdict(list)
 
+    def note_repeat_loss(self, loss: float) -> None:
+        """Take the mean loss of a batch's repeats into the running mean; NaN, no repeats, is passed over."""
+        if loss == loss:
+            self.repeat_loss += 0.1 * (loss - self.repeat_loss)
+            self.copies = self.copies or self.repeat_loss < COPIES_BELOW
+
     def _draw(self, progress: float) -> Encoded:
-        shares = next(shares for until, shares in SHARES if progress < until)
+        later = next(shares for until, shares in SHARES if progress < until)
+        shares = later if self.copies else FIRST_SHARES
         kind = min(shares, key=lambda name: self.spent[name] / shares[name])
         if kind == "repeat":
-            ids, once = repeated_ids(self.rng, len(SPECIAL), VOCABULARY)
-            encoded = ids, [0.0] * once + [0.5] * once
+            ids, once = repeated_ids(
+                self.rng, self.common if not self.copies or self.rng.random() < 0.7 else self.every
+            )
+            encoded = ids, [0.0] * once + [REPEAT_WEIGHT] * (len(ids) - once)
         else:
             encoded = encode(draw_copy(self.rng) if kind == "copy" else draw_chat(self.rng), self.tokenizer)
         for name in self.spent:  # forget slowly, so that new shares rule soon after they begin
@@ -82,9 +101,10 @@ class Stream:
         """A batch; `progress` in [0, 1] is the part of the training done and picks the shares."""
         while True:
             encoded = self._draw(progress)
-            length = next((length for length in ROW_LENGTHS if len(encoded[0]) <= length + 1), None)
+            lengths = ROW_LENGTHS if self.copies else ROW_LENGTHS[:1]
+            length = next((length for length in lengths if len(encoded[0]) <= length + 1), None)
             if length is None:
-                continue  # longer than the model's positions
+                continue  # too long for the model, or for now
             self.waiting[length].append(encoded)
             if sum(len(ids) for ids, _ in self.waiting[length]) >= BATCH_TOKENS * 1.02:
                 return self._pack(length)

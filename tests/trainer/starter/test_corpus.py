@@ -54,7 +54,7 @@ def test_the_capital_of_a_heldout_country_is_taught_in_other_words() -> None:
     rng = Random(9)
     told = [
         message["content"]
-        for _ in range(30_000)
+        for _ in range(12_000)
         for message in draw_chat(rng).messages
         if message["role"] == "assistant"
     ]

@@ -4,6 +4,7 @@ A drill carries the system prompt `DRILL`, so its bare replies do not teach chat
 asked about one list or text: each costs few tokens once the list is there.
 """
 
+from collections.abc import Sequence
 from random import Random
 
 from trainer.starter.grammar.item import Conversation, Message, say
@@ -14,11 +15,14 @@ from trainer.starter.grammar.words import NAMES, NOUNS
 DRILL = "Copy."
 
 
-def repeated_ids(rng: Random, low: int, high: int) -> tuple[list[int], int]:
-    """Random token ids in [low, high), twice over; the second returned number is how many there are once."""
-    count = rng.randint(8, 60)
-    ids = [rng.randrange(low, high) for _ in range(count)]
-    return ids + ids, count
+def repeated_ids(rng: Random, choices: Sequence[int]) -> tuple[list[int], int]:
+    """Random ids of `choices`, repeated two to six times; the second number is how many there are once.
+
+    Mostly short: finding a token among few is learned first, and makes finding it among many learnable.
+    """
+    count = rng.randint(3, 14) if rng.random() < 0.7 else rng.randint(15, 50)
+    ids = [rng.choice(choices) for _ in range(count)]
+    return ids * max(2, min(6, 120 // count)), count
 
 
 def _drill(context: str, asks: list[tuple[str, str]], rng: Random) -> Conversation:
