@@ -3,6 +3,7 @@
 import pytest
 
 from trainer.starter.check import is_right, is_well_formed, packaged_prompts
+from trainer.starter.prompts import build_prompts
 from trainer.starter.rules import RULES, find_rule
 from trainer.starter.split import split_of
 
@@ -24,6 +25,10 @@ def test_there_are_at_least_1000_prompts_with_unique_ids_and_messages() -> None:
     assert len(prompts) >= 1000
     assert len({prompt["id"] for prompt in prompts}) == len(prompts)
     assert len({str(prompt["messages"]) for prompt in prompts}) == len(prompts)
+
+
+def test_the_packaged_prompts_are_those_that_the_script_makes() -> None:
+    assert list(packaged_prompts()) == build_prompts()
 
 
 def test_the_split_of_every_prompt_is_the_hash_of_its_group() -> None:

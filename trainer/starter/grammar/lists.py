@@ -187,6 +187,8 @@ def draw_listing(rng: Random, longest: int = 30) -> Listing:
     else:
         mixed = [rng.choice(KINDS[rng.choice(sorted(KINDS))]) for _ in range(count)]
         entries = _unique(mixed, count)
+    if len(entries) < 3:  # two titles were the same
+        return draw_listing(rng, longest)
     text, numbered = _lay_out(entries, rng)
     asks += _asks_by_position(entries, numbered, rng) + _asks_by_word(entries, rng)
     free = (

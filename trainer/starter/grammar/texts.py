@@ -26,7 +26,7 @@ def _fact(kind: int, name: str, rng: Random) -> Fact:
         case 1:
             hue, thing = rng.choice(HUES), rng.choice(BELONGINGS)
             return (
-                f"{name} has a {hue} {thing}.",
+                f"{name} has {'an' if hue == 'orange' else 'a'} {hue} {thing}.",
                 (f"What colour is the {thing} of {name}?", f"Which colour has {name}'s {thing}?"),
                 hue,
             )
