@@ -92,4 +92,4 @@ def test_a_reload_keeps_the_conversation(world: Any, visit: Any) -> None:
     say(page, "Remember me")
     expect(page.locator("#chat-view .turn.assistant")).to_have_count(1)
     page.reload()
-    expect(page.locator("#chat-view .turn.user")).to_have_text("Remember me")
+    expect(page.locator("#chat-view .turn.user .text")).to_have_text("Remember me")

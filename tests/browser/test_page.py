@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 pytestmark = pytest.mark.browser
 
 READY = {
-    "overview": "#page-overview .js-plotly-plot .errorbar",
+    "overview": "#page-overview .js-plotly-plot .point",
     "label": ".compare[data-comparison]",
     "chat": "#chat-view .state, #chat-view .log",
     "train/dpo-0002": "#run-detail-text table",
