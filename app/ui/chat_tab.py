@@ -6,7 +6,7 @@ escaped text, never markdown: what a model writes may not load images or pretend
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +137,7 @@ def _with_takeovers(turns: list[ChatTurn]) -> list[dict[str, Any]]:
     return shown
 
 
-async def _until(stop: asyncio.Event, pieces: AsyncIterator[ChatPiece]) -> AsyncIterator[ChatPiece]:
+async def _until(stop: asyncio.Event, pieces: AsyncIterator[ChatPiece]) -> AsyncGenerator[ChatPiece, None]:
     """The pieces, until `stop` is set: then the reply is cancelled, which stores it as far as it came."""
     stopped = asyncio.ensure_future(stop.wait())
     try:
