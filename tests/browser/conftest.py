@@ -20,7 +20,7 @@ import uvicorn
 from fakes import FakeSlot
 from fastapi import FastAPI
 from labelled import record_prompts
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 from rows import record_history
 
 from app import errors, security
@@ -185,6 +185,7 @@ def world(serve: Callable[..., World]) -> World:
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.fail("No Chromium was found: install the package chromium, or name one in CHROMIUM_PATH.", pytrace=False)
+    expect.set_options(timeout=20_000)  # the charts' 4 MB of script take seconds on a busy machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
