@@ -23,6 +23,7 @@ from storage.prompts import get_prompt
 from storage.tables import Comparison, ComparisonState, Completion, Prompt, Purpose, Split
 from trainer.generation import Generated, Sampling
 from trainer.guards import trips_guard
+from trainer.prompting import PromptError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class ComparisonMaker:
         self._sampling = sampling
         self._refilling = threading.Lock()
         self._random = random.Random()
-        self._unusable: set[int] = set()  # prompts that gave no two different sound completions
+        self._unusable: set[int] = set()  # gave no two different sound completions, or do not fit the model
 
     def has_prompts(self, session: Session) -> bool:
         """Whether any prompt may still be put before people."""
@@ -64,7 +65,12 @@ class ComparisonMaker:
                     evaluate, prompt = False, self._pick(session, Split.train)
             if prompt is None or prompt.id is None:
                 return False
-            pair = self._evaluation_pair(prompt, baseline) if evaluate and baseline else self._training_pair(prompt)
+            pair: list[Completion] | None
+            try:
+                pair = self._evaluation_pair(prompt, baseline) if evaluate and baseline else self._training_pair(prompt)
+            except PromptError as error:
+                log.info("prompt %s cannot be given to the model: %s", prompt.id, error)
+                pair = None
             if pair is None:
                 self._unusable.add(prompt.id)
             else:

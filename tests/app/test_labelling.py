@@ -110,6 +110,20 @@ def test_a_prompt_that_only_gives_one_text_is_left_out_rather_than_asked_for_eve
     assert labelling.next_comparison(labeller_id="ana", wait_s=0) is None
 
 
+def test_a_prompt_that_does_not_fit_the_model_is_left_out_and_the_others_go_on(
+    labelling: Labelling, engine: FakeEngine
+) -> None:
+    engine.too_long = "Question 1"  # 1 and 10 to 19 of thirty
+    seen = set()
+    for _ in range(19):
+        labelling.refill()
+        shown = labelling.next_comparison(labeller_id="ana")
+        assert shown is not None
+        seen.add(shown.messages[0]["content"])
+        choose(labelling, shown.id)
+    assert len(seen) == 19 and not any("Question 1" in text for text in seen)
+
+
 def test_a_cold_queue_is_unavailable_and_says_so(labelling: Labelling) -> None:
     with pytest.raises(Unavailable, match="No comparison was ready"):
         labelling.next_comparison(labeller_id="ana", wait_s=0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.generation import Generated, Sampling
+from trainer.prompting import PromptTooLong
 
 
 @dataclass
@@ -22,6 +23,7 @@ class FakeEngine:
 
     served: str = "initial"
     script: list[str] = field(default_factory=list)
+    too_long: str = "no such text"  # prompts that hold it do not fit the model
     asked: list[tuple[str | None, int]] = field(default_factory=list)
     made: int = 0
 
@@ -34,6 +36,8 @@ class FakeEngine:
         checkpoint_id: str | None = None,
     ) -> FakeTicket:
         self.asked.append((checkpoint_id, len(messages_list)))
+        if any(self.too_long in messages[-1]["content"] for messages in messages_list):
+            raise PromptTooLong(300, 200, "Shorten it.")
         return FakeTicket(checkpoint_id or self.served, [self._next() for _ in messages_list])
 
     def _next(self) -> Generated:
