@@ -18,8 +18,10 @@ from app.errors import toast
 from app.security import labeller_of
 from app.ui.html import plain
 from storage.errors import PrefLoopError, Refused
+from trainer.prompting import PromptError
 
 Payload = dict[str, Any]
+EXPECTED = (PrefLoopError, PromptError)
 
 
 def bind(
@@ -56,7 +58,7 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 async for value in handler(payload, request):
                     yield value
-            except PrefLoopError as error:
+            except EXPECTED as error:
                 gr.Warning(plain(toast(error)))
                 yield gr.skip()
 
@@ -66,7 +68,7 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
     def once(payload: Payload, request: gr.Request) -> Any:
         try:
             return handler(payload, request)
-        except PrefLoopError as error:
+        except EXPECTED as error:
             gr.Warning(plain(toast(error)))
             return gr.skip()
 

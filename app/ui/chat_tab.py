@@ -15,7 +15,7 @@ import gradio as gr
 from app.chat import ChatPiece, ChatTurn
 from app.errors import toast
 from app.ui.actions import Payload, bind, int_of, labeller, text_of
-from app.ui.html import plain, render
+from app.ui.html import loading, plain, render
 from storage.errors import NotFound, PrefLoopError, Unavailable
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class ChatTab:
 
     def _shown(self, conversation: str, who: str) -> tuple[Any, ...]:
         if not self._application.ready:
-            return render("loading.html", what="The model"), "", ""
+            return loading(self._application), "", ""
         chat = self._application.chat
         try:
             turns = chat.turns(conversation, labeller_id=who) if conversation else []

@@ -9,7 +9,7 @@ import gradio as gr
 from app.errors import toast
 from app.overview import imported_files, preference_rows, prompt_rows, totals
 from app.ui.actions import Payload, bind, int_of, text_of
-from app.ui.html import plain, render
+from app.ui.html import loading, plain, render
 from storage.errors import Invalid, PrefLoopError
 from storage.tables import Choice, Split
 from storage.transfer import FORMATS, ImportReport, import_file
@@ -55,7 +55,7 @@ class DataTab:
 
     def refresh(self, payload: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
-            return render("loading.html", what="The model"), gr.skip(), gr.skip()
+            return loading(self._application), gr.skip(), gr.skip()
         return self._shown()
 
     def find_preferences(self, payload: Payload, request: gr.Request) -> str:

@@ -8,9 +8,12 @@ import html
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+if TYPE_CHECKING:
+    from app.main import Application
 from markupsafe import Markup
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -63,6 +66,11 @@ def duration(seconds: float | None) -> str:
         return f"{minutes} min {rest} s" if minutes < 5 and rest else f"{minutes} min"
     hours, rest = divmod(whole, HOUR)
     return f"{hours} h {rest // MINUTE} min"
+
+
+def loading(application: "Application") -> str:
+    """What a tab shows while there is no model: that it loads, or why it could not be loaded."""
+    return render("loading.html", failure=application.failure)
 
 
 def percent(share: float) -> str:

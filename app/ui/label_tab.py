@@ -12,7 +12,7 @@ import gradio as gr
 from app.errors import toast
 from app.labelling import Recorded, ShownComparison
 from app.ui.actions import Payload, bind, labeller, text_of
-from app.ui.html import plain, render
+from app.ui.html import loading, plain, render
 from storage.errors import Conflict, Invalid, NotFound, Unavailable
 from storage.tables import Choice, Strength
 
@@ -83,7 +83,7 @@ class LabelTab:
 
     def _next(self, who: str) -> str:
         if not self._application.ready:
-            return self._state(LOADING, going=True)
+            return self._state(LOADING, going=True) if not self._application.failure else loading(self._application)
         try:
             shown = self._application.labelling.next_comparison(labeller_id=who, wait_s=WAIT_S)
         except Unavailable:

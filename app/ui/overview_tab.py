@@ -7,7 +7,7 @@ import gradio as gr
 from app.overview import checkpoint_names, newest_decision, totals
 from app.ui.actions import Payload, bind, labeller
 from app.ui.charts import win_rate_figure
-from app.ui.html import render
+from app.ui.html import loading, render
 from app.ui.run_detail import run_values
 from app.win_rates import win_rates
 from storage.tables import GateDecisionRow
@@ -36,7 +36,7 @@ class OverviewTab:
 
     def refresh(self, _: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
-            return render("loading.html", what="The model"), gr.skip(), gr.skip()
+            return loading(self._application), gr.skip(), gr.skip()
         with self._application.database.read() as session:
             points = [r for r in win_rates(session) if r.against == "initial"]
             names = checkpoint_names(session)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from app.ui.actions import Payload, bind, text_of
-from app.ui.html import render
+from app.ui.html import loading, render
 from app.ui.train_tab import schedule_html
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SettingsTab:
 
     def refresh(self, _: Payload, request: gr.Request) -> tuple[str, str, str]:
         if not self._application.ready:
-            return render("loading.html", what="The model"), "", ""
+            return loading(self._application), "", ""
         settings = self._application.settings
         rows = [
             (f"PREFLOOP_{name.upper()}", _value(name, getattr(settings, name)), field.description)

@@ -12,7 +12,7 @@ from app.overview import checkpoint_names
 from app.ui import run_form
 from app.ui.actions import Payload, bind, labeller, text_of
 from app.ui.charts import run_figures
-from app.ui.html import render
+from app.ui.html import loading, render
 from app.ui.run_detail import RunDetail, run_values
 from storage.tables import RunStatus
 from storage.transfer.exporting import labeller_name
@@ -59,13 +59,13 @@ class TrainTab:
 
     def refresh(self, _: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
-            return render("loading.html", what="The model"), *[gr.skip()] * 5
+            return loading(self._application), *[gr.skip()] * 5
         return self._shown()
 
     def forms(self, _: Payload, request: gr.Request) -> tuple[str, str]:
         if not self._application.ready:
-            loading = render("loading.html", what="The model")
-            return loading, loading
+            state = loading(self._application)
+            return state, state
         return self._form(self._application.runs.schedule().algorithm), self._schedule()
 
     def pick(self, payload: Payload, request: gr.Request) -> str:

@@ -7,7 +7,7 @@ import gradio as gr
 from app.overview import evaluation_names, verdict_rows
 from app.ui.actions import Payload, bind, int_of, text_of
 from app.ui.charts import SOURCES, win_rate_figure
-from app.ui.html import render
+from app.ui.html import loading, render
 from app.win_rates import win_rates
 from storage.errors import NotFound
 
@@ -36,7 +36,7 @@ class WinRatesTab:
 
     def show(self, payload: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
-            return render("loading.html", what="The model"), gr.skip(), gr.skip()
+            return loading(self._application), gr.skip(), gr.skip()
         against = text_of(payload, "against")
         against = against if against in AGAINST else "initial"
         with self._application.database.read() as session:

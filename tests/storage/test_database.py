@@ -160,7 +160,8 @@ def _one_choice(database: Database) -> None:
     with sqlite3.connect(path) as connection:
         moment = "2026-01-01 00:00:00.000000"
         connection.execute(
-            "INSERT INTO prompt (id, digest, messages, group_key, opening, split, tags, source, offered, created_at) VALUES "
+            "INSERT INTO prompt "
+            "(id, digest, messages, group_key, opening, split, tags, source, offered, created_at) VALUES "
             """(1, 'd', '[{"role": "user", "content": "Hi"}]', 'hi', 'o', 'train', '[]', 'starter', 1, ?)""",
             (moment,),
         )
