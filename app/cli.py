@@ -55,8 +55,8 @@ def serve(
     from app.main import create_app
 
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
-    for noisy in ("httpx", "apscheduler", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for noisy in ("httpx", "apscheduler", "alembic"):  # a refill that takes longer than its tick is no news
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     settings = _settings(host=host, port=port, data_dir=data_dir, model=model)
     app = create_app(settings)
     app.state.application.bind()  # refused here in one line, before anything listens
@@ -275,9 +275,9 @@ def starter_evaluate(
     """Measure the starter model on held-out prompts."""
     from trainer.starter import WEIGHTS
     from trainer.starter.evaluate import evaluate as measure
-    from trainer.starter.evaluate import print_table
+    from trainer.starter.evaluate import format_table
 
-    print_table(measure(model or WEIGHTS))
+    print(format_table(measure(model or WEIGHTS)))
 
 
 def _fields(given: list[str]) -> dict[str, Any]:

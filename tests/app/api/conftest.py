@@ -42,6 +42,7 @@ class Parts:
     data_dir: Path
     slot: FakeSlot = field(default_factory=FakeSlot)
     engine: FakeEngine = field(default_factory=BusyEngine)
+    failure: str = ""
 
     def __post_init__(self) -> None:
         self.runs = Runs(self.database, data_dir=self.data_dir, auto_train=True, starter=True)
