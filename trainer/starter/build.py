@@ -38,7 +38,7 @@ from trainer.starter.tokenizer import END, PAD, save_tokenizer, train_tokenizer
 
 MUON_RATE = 0.02
 ADAM_RATE = 3e-3
-HELD = 0.70  # part of the time at the full rate; then linear down
+HELD = 0.5  # part of the time at the full rate; then linear down
 WARM_UP_STEPS = 50
 SAVE_SECONDS = 150.0
 REPORT_SECONDS = 20.0

@@ -19,7 +19,7 @@ from trainer.starter.grammar.sums import draw_sum
 from trainer.starter.grammar.texts import text_item
 from trainer.starter.split import is_heldout
 
-DRILL_SHARE = 0.5  # of the copying draws; the others are lists and texts asked as in chat
+DRILL_SHARE = 0.3  # of the copying draws; the others are lists and texts asked as in chat
 
 
 @cache
@@ -47,13 +47,13 @@ def allowed(conversation: Conversation) -> bool:
 def draw_item(rng: Random) -> Item:
     """One question of any kind but lists and texts; sums and yes/no questions may be held out (see `allowed`)."""
     chance = rng.random()
-    if chance < 0.40:
+    if chance < 0.37:
         return rng.choice(_taught("fact"))
-    if chance < 0.56:
+    if chance < 0.54:
         return about_item(rng.choice(sorted(ABOUT)), rng)
-    if chance < 0.64:
+    if chance < 0.61:
         return random_doubt(rng)
-    if chance < 0.74:
+    if chance < 0.78:
         return draw_sum(rng)
     return rng.choice(_taught("other"))
 
@@ -80,9 +80,9 @@ def draw_copy(rng: Random) -> Conversation:
         chance = rng.random()
         if chance < DRILL_SHARE:
             return draw_drill(rng)
-        if chance < DRILL_SHARE + 0.27:
+        if chance < DRILL_SHARE + 0.45:
             drawn = single(list_item(draw_listing(rng), rng), rng)
-        elif chance < DRILL_SHARE + 0.33:
+        elif chance < DRILL_SHARE + 0.53:
             drawn = single(list_item(draw_lookup(rng), rng), rng)
         else:
             drawn = single(text_item(rng), rng)

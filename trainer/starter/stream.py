@@ -31,7 +31,7 @@ FIRST_SHARES: dict[str, float] = {"repeat": 0.60, "copy": 0.25, "chat": 0.15}
 SHARES: tuple[tuple[float, dict[str, float]], ...] = (
     (0.20, {"repeat": 0.10, "copy": 0.50, "chat": 0.40}),
     (0.80, {"repeat": 0.03, "copy": 0.47, "chat": 0.50}),
-    (1.01, {"repeat": 0.01, "copy": 0.36, "chat": 0.63}),
+    (1.01, {"repeat": 0.01, "copy": 0.46, "chat": 0.53}),
 )
 """Shares of the tokens afterwards, each until the given part of the training."""
 

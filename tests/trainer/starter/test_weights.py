@@ -1,0 +1,51 @@
+"""The packaged weights: they load offline, are small, and answer as the model card says."""
+
+from functools import cache
+
+import pytest
+from transformers import AutoConfig
+
+from trainer.starter import WEIGHTS
+from trainer.starter.check import is_right, is_well_formed, packaged_prompts
+from trainer.starter.evaluate import MAX_NEW_TOKENS, Sampler
+from trainer.starter.prompts import Prompt
+from trainer.starter.rules import RULES
+
+
+@cache
+def _sampled(temperature: float) -> list[tuple[Prompt, str]]:
+    prompts = [prompt for prompt in packaged_prompts() if prompt["split"] == "train"][:120]
+    texts = Sampler(WEIGHTS).complete([prompt["messages"] for prompt in prompts], temperature)
+    return list(zip(prompts, texts, strict=True))
+
+
+def test_weights_are_smaller_than_10_megabytes() -> None:
+    assert (WEIGHTS / "model.safetensors").stat().st_size < 10_000_000
+
+
+def test_weights_are_a_llama_with_512_positions() -> None:
+    config = AutoConfig.from_pretrained(WEIGHTS, local_files_only=True)
+    assert (config.model_type, config.max_position_embeddings, config.vocab_size) == ("llama", 512, 2048)
+
+
+def test_greedy_replies_to_train_prompts_are_mostly_right() -> None:
+    sampled = _sampled(0.0)
+    assert sum(is_right(prompt["messages"], text) is True for prompt, text in sampled) / len(sampled) > 0.7
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_replies_are_well_formed(temperature: float) -> None:
+    sampled = _sampled(temperature)
+    assert sum(is_well_formed(text) for _, text in sampled) / len(sampled) > 0.95
+
+
+def test_a_quarter_to_a_half_of_the_replies_at_temperature_0_7_are_polite() -> None:
+    sampled = _sampled(0.7)
+    assert 0.25 <= sum(RULES["polite"]([], text) for _, text in sampled) / len(sampled) <= 0.5
+
+
+def test_a_list_of_30_long_titles_of_known_words_fits_into_the_positions() -> None:
+    titles = "\n".join(f"{number}. The Silver River of Anna and Tom" for number in range(1, 31))
+    messages = [{"role": "user", "content": f"Which one should I take?\n{titles}"}]
+    ids = Sampler(WEIGHTS).tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    assert len(ids) < 512 - MAX_NEW_TOKENS
