@@ -79,8 +79,11 @@ class DPOConfig(AlgorithmConfig):
     label_smoothing: float = Field(
         0.0, ge=0, lt=0.5, description="Share of choices taken to be the wrong way round (conservative DPO)."
     )
+    epochs: int = Field(
+        25, ge=1, le=1000, description="Passes over the examples; the target margin ends most runs earlier."
+    )
     target_margin: float = Field(
-        0.0,
+        0.35,
         ge=0,
         le=1000,
         description="Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off.",

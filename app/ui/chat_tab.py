@@ -14,9 +14,9 @@ import gradio as gr
 
 from app.chat import ChatPiece, ChatTurn
 from app.errors import toast
-from app.ui.actions import Payload, bind, int_of, labeller, text_of
+from app.ui.actions import EXPECTED, Payload, bind, int_of, labeller, text_of
 from app.ui.html import loading, plain, render
-from storage.errors import NotFound, PrefLoopError, Unavailable
+from storage.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -100,7 +100,7 @@ class ChatTab:
                     if time.monotonic() - updated >= BETWEEN_UPDATES_S:
                         updated = time.monotonic()
                         yield gr.skip(), _live(piece.text, piece.checkpoint), gr.skip()
-        except PrefLoopError as error:
+        except EXPECTED as error:
             gr.Warning(plain(toast(error)))
         finally:
             del self._stops[who, conversation]

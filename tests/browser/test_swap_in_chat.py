@@ -23,7 +23,7 @@ from trainer.policy import attach_adapter, load_policy, save_checkpoint
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 NEW = "dpo-0001"
-STEP_S = 0.03
+STEP_S = 0.1
 
 
 @dataclass
@@ -67,7 +67,7 @@ def running(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatc
 
     port = free_port()
     settings = Settings(
-        data_dir=tmp_path / "data", model=str(tiny_model_dir), port=port, comparisons_ahead=1, max_new_tokens=200
+        data_dir=tmp_path / "data", model=str(tiny_model_dir), port=port, comparisons_ahead=1, max_new_tokens=60
     )
     app = create_app(settings)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
@@ -88,14 +88,15 @@ def running(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_swap_in_mid_reply_leaves_that_reply_to_the_old_checkpoint(running: Running, visit: Any) -> None:
     page = visit(running, "chat").page
+    page.wait_for_selector("#chat-view .state")
     page.get_by_label("Message").fill("Go on for long.")
     page.keyboard.press("Enter")
     expect(page.locator("#chat-live .text")).not_to_be_empty()
     running.application.promotion.promote(NEW, by="test")
     assert running.application.slot.current_id == NEW
     assert running.application.slot.leases("initial") >= 1, "the reply ended before the swap"
-    expect(page.locator(".turn.assistant .by")).to_have_text(["tiny-model0"], timeout=30_000)
+    expect(page.locator("#chat-view .turn.assistant .by")).to_have_text(["tiny-model0"], timeout=30_000)
     page.get_by_label("Message").fill("And now?")
     page.keyboard.press("Enter")
-    expect(page.locator(".turn.assistant .by")).to_have_text(["tiny-model0", NEW], timeout=30_000)
+    expect(page.locator("#chat-view .turn.assistant .by")).to_have_text(["tiny-model0", NEW], timeout=30_000)
     expect(page.locator(".takeover")).to_have_text(f"{NEW} took over")
