@@ -1,8 +1,10 @@
 """Which prompt and which completions make the next comparison, and making it.
 
-Training comparisons are two completions of a train prompt by the served model. Once a second checkpoint has been
-served, one comparison in five is for evaluation: a held-out prompt, the served model against the previous or the
-initial one, a single unselected sample each. People cannot tell them apart.
+Training comparisons are two completions of a train prompt by the served model. Once that is not the initial one, every
+third of them takes one side from the initial model: else a style that has been learnt is hardly ever compared with its
+absence, and wishes that change could not be told (docs/decisions/training-comparisons.md). And one comparison in five
+is for evaluation: a held-out prompt, the served model against the previous or the initial one, a single unselected
+sample each. People cannot tell them apart.
 """
 
 import logging
@@ -28,6 +30,7 @@ from trainer.prompting import PromptError
 log = logging.getLogger(__name__)
 
 EVALUATION_EVERY = 5
+INITIAL_SIDE_EVERY = 3  # training comparisons
 RESAMPLES = 4  # of two fresh completions, when both are the same text or one is broken
 
 
@@ -59,7 +62,9 @@ class ComparisonMaker:
                     return False
                 generation = served.id or 0
                 baseline = self._baseline(session)
-                evaluate = baseline is not None and self._evaluation_is_due(session, generation)
+                made = self._count_made(session, generation)
+                evaluate = baseline is not None and made % EVALUATION_EVERY == EVALUATION_EVERY - 1
+                against = _initial_side(served.checkpoint_id, made)
                 prompt = self._pick(session, Split.heldout if evaluate else Split.train)
                 if prompt is None and evaluate:
                     evaluate, prompt = False, self._pick(session, Split.train)
@@ -67,7 +72,10 @@ class ComparisonMaker:
                 return False
             pair: list[Completion] | None
             try:
-                pair = self._evaluation_pair(prompt, baseline) if evaluate and baseline else self._training_pair(prompt)
+                if evaluate and baseline:
+                    pair = self._sample_pair(prompt, baseline)
+                else:
+                    pair = self._training_pair(prompt, against)
             except PromptError as error:
                 log.info("prompt %s cannot be given to the model: %s", prompt.id, error)
                 pair = None
@@ -89,7 +97,7 @@ class ComparisonMaker:
         if purpose is Purpose.train:
             pair = self._training_pair(prompt)
         else:
-            pair = self._evaluation_pair(prompt, baseline or INITIAL)
+            pair = self._sample_pair(prompt, baseline or INITIAL)
         if pair is None:
             raise Invalid(
                 f"The model gave no two different sound completions of prompt {prompt_id} in {RESAMPLES} tries.",
@@ -105,12 +113,11 @@ class ComparisonMaker:
         others = {INITIAL, previously_served(session)} - {served.checkpoint_id, None}
         return self._random.choice(sorted(o for o in others if o)) if others else None
 
-    def _evaluation_is_due(self, session: Session, generation: int) -> bool:
-        """Every fifth comparison of this deployment is for evaluation."""
+    def _count_made(self, session: Session, generation: int) -> int:
         query = select(func.count()).where(
             Comparison.generation == generation, Comparison.state != ComparisonState.dropped
         )
-        return session.exec(query).one() % EVALUATION_EVERY == EVALUATION_EVERY - 1
+        return session.exec(query).one()
 
     def _pick(self, session: Session, split: Split) -> Prompt | None:
         """One of the prompts that were compared least often, by a fair draw."""
@@ -128,22 +135,25 @@ class ComparisonMaker:
                 return prompt
         return None
 
-    def _training_pair(self, prompt: Prompt) -> list[Completion] | None:
-        """Two different sound completions by the served model; None when `RESAMPLES` tries gave none."""
+    def _training_pair(self, prompt: Prompt, against: str | None = None) -> list[Completion] | None:
+        """Two different sound completions, by the served model or by it and `against`; None when no try gave two."""
         for _ in range(RESAMPLES):
-            seeds = [secrets.randbelow(2**31) for _ in range(2)]
-            ticket = self._engine.submit([prompt.messages] * 2, sampling=self._sampling, seeds=seeds)
-            made = ticket.result(timeout=120)
-            if made[0].text.strip() == made[1].text.strip() or any(trips_guard(g.text) for g in made):
-                continue
-            return [
-                self._completion(prompt, ticket.checkpoint_id, g, seed) for g, seed in zip(made, seeds, strict=True)
-            ]
+            pair = self._sample_pair(prompt, against) if against else self._sample_two(prompt)
+            texts = [completion.text for completion in pair]
+            if texts[0].strip() != texts[1].strip() and not any(trips_guard(text) for text in texts):
+                return pair
         log.info("prompt %s gave no two different sound completions", prompt.id)
         return None
 
-    def _evaluation_pair(self, prompt: Prompt, baseline: str) -> list[Completion]:
-        """One unselected sample each of the served model and the baseline."""
+    def _sample_two(self, prompt: Prompt) -> list[Completion]:
+        """Two samples of the served model, in one batch."""
+        seeds = [secrets.randbelow(2**31) for _ in range(2)]
+        ticket = self._engine.submit([prompt.messages] * 2, sampling=self._sampling, seeds=seeds)
+        made = ticket.result(timeout=120)
+        return [self._completion(prompt, ticket.checkpoint_id, g, s) for g, s in zip(made, seeds, strict=True)]
+
+    def _sample_pair(self, prompt: Prompt, baseline: str) -> list[Completion]:
+        """One sample each of the served model and the baseline."""
         pair = []
         for checkpoint_id in (None, baseline):
             seed = secrets.randbelow(2**31)
@@ -190,3 +200,10 @@ class ComparisonMaker:
                 generation=current if generation is None else generation,
                 state=state,
             ).id
+
+
+def _initial_side(served: str, made: int) -> str | None:
+    """The initial model where the next training comparison of this deployment takes one side from it."""
+    training = made - made // EVALUATION_EVERY
+    due = served != INITIAL and training % INITIAL_SIDE_EVERY == INITIAL_SIDE_EVERY - 1
+    return INITIAL if due else None

@@ -40,10 +40,13 @@ class TrainerProcess:
     def wait(self, *, timeout_s: float) -> bool:
         """Whether it ended in time."""
         try:
+            if self.child is not None:  # psutil would take its exit status away
+                self.child.wait(timeout_s)
+                return True
             psutil.Process(self.pid).wait(timeout=timeout_s)
         except psutil.NoSuchProcess:
             return True
-        except psutil.TimeoutExpired:
+        except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
             return False
         return True
 

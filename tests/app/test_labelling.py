@@ -156,6 +156,25 @@ def purposes(labelling: Labelling, database: Database, *, count: int) -> Counter
     return seen
 
 
+def test_every_third_training_comparison_of_a_later_checkpoint_has_one_side_by_the_initial_model(
+    labelling: Labelling, database: Database, engine: FakeEngine
+) -> None:
+    serve(database, "dpo-0001")
+    engine.served = "dpo-0001"
+    mixed = 0
+    for _ in range(25):
+        labelling.refill()
+        shown = labelling.next_comparison(labeller_id="ana")
+        assert shown is not None
+        told = labelling.record_choice(
+            comparison_id=shown.id, labeller_id="ana", choice=Choice.left, client_id=shown.id
+        )
+        with database.read() as session:
+            trains = get_comparison(session, shown.id).purpose is Purpose.train
+        mixed += trains and {told.left.checkpoint_id, told.right.checkpoint_id} == {"initial", "dpo-0001"}
+    assert mixed == 6  # of twenty
+
+
 def test_an_evaluation_comparison_sets_the_served_model_against_another(
     labelling: Labelling, database: Database, engine: FakeEngine
 ) -> None:

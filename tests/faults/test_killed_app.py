@@ -14,7 +14,7 @@ from storage.runs import get_run
 
 pytestmark = pytest.mark.slow
 
-LONG = {"epochs": 40, "batch_size": 4, "max_length": 128}
+LONG = {"target_margin": 0, "epochs": 40, "batch_size": 4, "max_length": 128}
 # choices are made up in the database, so nothing may be triggered by them
 FEW = {"gate_prompts": 8, "comparisons_ahead": 1, "max_new_tokens": 8, "auto_train": False}
 

@@ -12,7 +12,7 @@ from storage.tables import RunStatus
 
 pytestmark = pytest.mark.slow
 
-LONG = {"epochs": 16, "batch_size": 4, "save_steps": 10, "max_length": 128}  # 160 steps
+LONG = {"target_margin": 0, "epochs": 16, "batch_size": 4, "save_steps": 10, "max_length": 128}  # 160 steps
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_sigterm_without_a_cancel_interrupts_and_the_next_attempt_goes_on(projec
 
 
 def test_a_second_process_of_a_claimed_run_leaves_it_alone(project: TrainingProject) -> None:
-    run_id = project.queue(**LONG)
+    run_id = project.queue(**(LONG | {"epochs": 400}))
     first = project.launcher.launch(run_id)
     project.wait_for_step(run_id, 1, first)
     second = project.launcher.launch(run_id)

@@ -22,7 +22,21 @@ from trainer.examples import Pair, encode
 from trainer.tensors import pad_rows, sequence_logprobs
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "dpo_sequence.json"
-SMALL = {"batch_size": 4, "epochs": 2, "learning_rate": 1e-2, "warmup_share": 0.0, "max_length": 64}
+SMALL = {
+    "target_margin": 0.0,
+    "batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 1e-2,
+    "warmup_share": 0.0,
+    "max_length": 64,
+}
+    "target_margin": 0.0,
+    "batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 1e-2,
+    "warmup_share": 0.0,
+    "max_length": 64,
+}
 
 
 class Store(dict):
