@@ -69,15 +69,20 @@ class Labelling:
         self._database = database
         self._maker = maker
         self._arrived = threading.Condition()
+        self._closing = False
 
     def refill(self) -> int:
         """Make comparisons until enough wait; returns how many were made. One caller at a time, others return."""
         made = 0
-        while self._maker.make_next():
+        while not self._closing and self._maker.make_next():
             made += 1
             with self._arrived:
                 self._arrived.notify_all()
         return made
+
+    def close(self) -> None:
+        """Make no more comparisons; a refill under way ends with the one it is at."""
+        self._closing = True
 
     def next_comparison(
         self,

@@ -69,6 +69,7 @@ class Scheduler:
 
     def stop(self) -> None:
         """End the ticks; ask a running trainer to save and stop, so that the next start resumes it."""
+        self._labelling.close()
         self._clock.shutdown(wait=True)
         process = self._active_process()
         if process is not None:

@@ -61,6 +61,11 @@ def test_comparisons_wait_before_anyone_asks(labelling: Labelling) -> None:
     assert labelling.refill() == 0
 
 
+def test_a_refill_ends_when_the_app_does(labelling: Labelling) -> None:
+    labelling.close()
+    assert labelling.refill() == 0
+
+
 def test_two_people_never_get_the_same_comparison(labelling: Labelling) -> None:
     labelling.refill()
     first = labelling.next_comparison(labeller_id="ana")

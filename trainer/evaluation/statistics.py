@@ -77,7 +77,7 @@ def win_rate(scores: Sequence[float], confidence: float = 0.95) -> WinRate:
     Wilson at n_eff = n p(1-p) / s^2, where s^2 is the sample variance of the scores and p their mean;
     n_eff = n where s = 0. Without ties this is Wilson with n - 1 trials. Plain Wilson with ties as half wins
     covers 99.5 to 100 per cent instead of 95; this covers 93.6 to 96.5 over 30-200 prompts, 0-85 per cent ties.
-    Source: the judging study (JUDGING.md, section 10); its simulation is repeated in the tests.
+    Coverage was simulated; the simulation is repeated in the tests.
 
     Raises ValueError where there are no scores or one lies outside 0..1.
     """

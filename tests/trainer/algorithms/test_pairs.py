@@ -30,13 +30,6 @@ SMALL = {
     "warmup_share": 0.0,
     "max_length": 64,
 }
-    "target_margin": 0.0,
-    "batch_size": 4,
-    "epochs": 2,
-    "learning_rate": 1e-2,
-    "warmup_share": 0.0,
-    "max_length": 64,
-}
 
 
 class Store(dict):
