@@ -1,0 +1,106 @@
+"""When should DPO stop? Share of the wished style and of right completions, by epochs and target margin.
+
+    python experiments/dpo_target_margin.py --rule polite --labels 100 --seed 0
+
+Labels pairs of the starter's own samples by a rule, trains with each setting, measures on held-out prompts. One thread,
+about a minute a setting; the table in docs/results.md is its output.
+"""
+
+import argparse
+import os
+import random
+import tempfile
+from pathlib import Path
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+from trainer.algorithms import pairs
+from trainer.configs import DPOConfig
+from trainer.examples import Pair
+from trainer.generation import Sampling, generate
+from trainer.policy import Policy, load_policy
+from trainer.starter import WEIGHTS
+from trainer.starter.check import is_right, packaged_prompts
+from trainer.starter.prompts import Prompt
+from trainer.starter.rules import find_rule
+
+SETTINGS = (
+    {"epochs": 5, "target_margin": 0.0},
+    {"epochs": 10, "target_margin": 0.0},
+    {"epochs": 20, "target_margin": 0.0},
+    {"epochs": 14, "target_margin": 0.35},
+    {"epochs": 25, "target_margin": 0.35},
+)
+
+
+class Quiet:
+    """A reporter that tells nobody."""
+
+    def step(self, step: int, total: int, metrics: dict[str, float]) -> None: ...
+
+    def log(self, line: str) -> None: ...
+
+    def should_stop(self) -> bool:
+        return False
+
+
+def messages_of(prompt: Prompt) -> list[dict[str, str]]:
+    return [dict(message) for message in prompt["messages"]]
+
+
+def label(policy: Policy, prompts: list[Prompt], rule: object, chance: random.Random) -> list[Pair]:
+    """Pairs of two samples at temperature 1 that the rule tells apart."""
+    twice = [messages_of(p) for p in prompts for _ in range(2)]
+    seeds = [chance.randrange(2**31) for _ in twice]
+    made = generate(policy, twice, sampling=Sampling(temperature=1.0, max_new_tokens=160), seeds=seeds)
+    decided = []
+    for number, prompt in enumerate(prompts):
+        texts = [made[2 * number].text, made[2 * number + 1].text]
+        liked = [rule(messages_of(prompt), text) for text in texts]  # type: ignore[operator]
+        if liked[0] != liked[1]:
+            first = 0 if liked[0] else 1
+            decided.append(Pair(messages_of(prompt), texts[first], texts[1 - first], number + 1, prompt["group"]))
+    return decided
+
+
+def measure(policy: Policy, prompts: list[Prompt], rule: object) -> str:
+    conversations = [messages_of(p) for p in prompts]
+    sampling = Sampling(temperature=0.7, max_new_tokens=160)
+    made = generate(policy, conversations, sampling=sampling, seeds=list(range(len(prompts))))
+    share = sum(rule(m, g.text) for m, g in zip(conversations, made, strict=True)) / len(made)  # type: ignore[operator]
+    right = [r for m, g in zip(conversations, made, strict=True) if (r := is_right(m, g.text)) is not None]
+    return f"| {share:.3f} | {sum(right) / len(right):.3f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rule", default="polite")
+    parser.add_argument("--labels", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    rule, chance, policy = find_rule(given.rule), random.Random(given.seed), load_policy(WEIGHTS, device="cpu")
+    prompts = packaged_prompts()
+    train = [p for p in prompts if p["split"] == "train"]
+    heldout = [p for p in prompts if p["split"] == "heldout"]
+    decided = label(policy, chance.sample(train, given.labels), rule, chance)
+    print(f"{given.labels} labels, {len(decided)} decided\n\n| epochs | target margin | steps | {given.rule} | right |")
+    print(f"|---|---|---|---|---|\n| 0 | | 0 {measure(policy, heldout, rule)}", flush=True)
+    for setting in SETTINGS:
+        with tempfile.TemporaryDirectory() as folder:
+            work, output = Path(folder) / "work", Path(folder) / "checkpoint"
+            work.mkdir()
+            result = pairs.train(
+                config=DPOConfig(**setting),
+                examples=decided,
+                policy_source=str(WEIGHTS),
+                output=output,
+                work=work,
+                reporter=Quiet(),
+                device="cpu",
+            )
+            figures = measure(load_policy(output, device="cpu"), heldout, rule)
+        print(f"| {setting['epochs']} | {setting['target_margin']} | {result.steps} {figures}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
