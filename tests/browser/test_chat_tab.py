@@ -70,7 +70,7 @@ def test_thumbs_and_a_better_reply_are_stored(world: Any, visit: Any) -> None:
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("A better reply").fill("A kinder hello.")
     page.get_by_role("button", name="Save as the better reply").click()
-    expect(page.get_by_text("It trains as chosen").first).to_be_visible()
+    expect(page.get_by_text("Saved. It trains as chosen").first).to_be_visible(timeout=15_000)
     with world.database.read() as session:
         kept = list(session.exec(select(Feedback)))
     assert {(f.thumb, f.edited_text) for f in kept} == {("up", None), (None, "A kinder hello.")}
