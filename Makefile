@@ -47,8 +47,9 @@ check: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# a file stays on one worker: its fixtures are built once, and the two longest files run beside the rest
 test: check browser
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-fast: install-dev
 	$(BIN)/pytest -m "not slow and not browser" -q

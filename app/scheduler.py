@@ -96,7 +96,9 @@ class Scheduler:
         self._cron = line
 
     def _reap(self) -> None:
-        """Mark a run whose process is gone. One that ended its run itself has left nothing to mark."""
+        """Mark a run whose process is gone. One that ended its run itself has left nothing to mark but its body."""
+        for launched in self._launched.values():
+            launched.alive()  # asking collects the exit status of one that has ended
         with self._database.read() as session:
             run = active_run(session)
         if run is None or (process := self._process_of(run)) is None or process.alive():
