@@ -47,9 +47,10 @@ check: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# a file stays on one worker: its fixtures are built once, and the two longest files run beside the rest
+# the browser's tests run apart: their driver keeps an event loop, which other tests want for themselves
 test: check browser
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile -m "not browser"
+	$(BIN)/pytest -m browser
 
 test-fast: install-dev
 	$(BIN)/pytest -m "not slow and not browser" -q

@@ -7,7 +7,9 @@ loads: more threads than asked for would take the cores the served model answers
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -21,6 +23,9 @@ def main() -> int:
     """The process's exit status: 0 done, 2 not ours to do, 1 failed."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     options = parse(sys.argv[1:])
+    # from the first moment on: a stop that comes during the slow imports must save and say so as well
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     database = Database(options.database_url)
     try:
         with database.write() as session:
@@ -40,6 +45,7 @@ def main() -> int:
         model_source=options.model_source,
         device=options.device,
         gate_prompts=options.gate_prompts,
+        stopping=stopping,
     ).work()
 
 

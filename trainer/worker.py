@@ -8,13 +8,12 @@ import hashlib
 import importlib
 import logging
 import shutil
-import signal
+import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from sqlmodel import col, select
@@ -62,7 +61,7 @@ WRITE_EVERY_S = 1.0
 class RunReporter:
     """Progress, metrics and stops of one attempt; satisfies trainer.algorithms' Reporter."""
 
-    def __init__(self, database: Database, run_id: str, attempt: int) -> None:
+    def __init__(self, database: Database, run_id: str, attempt: int, stopping: threading.Event) -> None:
         self._database = database
         self._run_id = run_id
         self._attempt = attempt
@@ -70,7 +69,12 @@ class RunReporter:
         self._progress = (0, 0)
         self._metrics: list[tuple[int, str, float]] = []
         self._written_at = 0.0
-        self.stopping = False
+        self._stopping = stopping
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop, by a signal or through the database."""
+        return self._stopping.is_set()
 
     def step(self, step: int, total: int, metrics: dict[str, float]) -> None:
         """One optimiser step has been made."""
@@ -116,7 +120,8 @@ class RunReporter:
                 metrics=metrics,
             )
         self._written_at = time.monotonic()
-        self.stopping = self.stopping or asked
+        if asked:
+            self._stopping.set()
 
 
 class StoredReferences:
@@ -158,6 +163,7 @@ class Worker:
         model_source: str,
         device: str,
         gate_prompts: int,
+        stopping: threading.Event,
     ) -> None:
         self._database = database
         self._run = run
@@ -167,10 +173,9 @@ class Worker:
         self._gate_prompts = gate_prompts
         self._work = data_dir / "runs" / run.id / "work"
         self._output = data_dir / "checkpoints" / run.id
-        self._reporter = RunReporter(database, run.id, run.attempt)
+        self._reporter = RunReporter(database, run.id, run.attempt, stopping)
 
     def work(self) -> int:
-        signal.signal(signal.SIGTERM, self._stop)
         try:
             self._train_and_judge()
         except Stopped:
@@ -185,13 +190,12 @@ class Worker:
         shutil.rmtree(self._work, ignore_errors=True)  # the optimiser's saves; the checkpoint has what is kept
         return 0
 
-    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
-        self._reporter.stopping = True
-
     def _train_and_judge(self) -> None:
         reporter = self._reporter
         reporter.stage("loading the initial model")
         initial = load_policy(self._model_source, device=self._device)
+        if reporter.stopping:
+            raise Stopped("stopped before the training began")
         reporter.stage("reading the choices")
         with self._database.read() as session:
             data = build_dataset(session, self._run, initial)

@@ -15,6 +15,7 @@ LONG_REPLY = " ".join(f"word{n}" for n in range(400))
 
 
 def say(page: Page, text: str) -> None:
+    page.wait_for_selector("body:not(.is-replying)")
     page.get_by_label("Message").fill(text)
     page.keyboard.press("Enter")
 

@@ -96,6 +96,7 @@ def test_a_swap_in_mid_reply_leaves_that_reply_to_the_old_checkpoint(running: Ru
     assert running.application.slot.current_id == NEW
     assert running.application.slot.leases("initial") >= 1, "the reply ended before the swap"
     expect(page.locator("#chat-view .turn.assistant .by")).to_have_text(["tiny-model0"], timeout=30_000)
+    page.wait_for_selector("body:not(.is-replying)")
     page.get_by_label("Message").fill("And now?")
     page.keyboard.press("Enter")
     expect(page.locator("#chat-view .turn.assistant .by")).to_have_text(["tiny-model0", NEW], timeout=30_000)
