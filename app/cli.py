@@ -259,13 +259,17 @@ def checkpoints(data_dir: DataDir = None) -> None:
 @starter.command("build")
 def starter_build(
     out: Annotated[Path, typer.Option(help="Folder for the weights; the build's state is kept beside it.")],
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long to train; it can be resumed.")] = 50.0,
+    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to train on, in all.")] = 28_000_000,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
 ) -> None:
-    """Train the starter model from its grammar."""
+    """Train the starter model from its grammar; ended early, the same call goes on where it was."""
     from trainer.starter.build import build
 
-    build(out, minutes=minutes, seed=seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        build(out, tokens=tokens, seed=seed, state=out.parent / f"{out.name}.state.pt")
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 @starter.command("evaluate")

@@ -1,10 +1,10 @@
-"""Builds the starter model: trains the network for a planned time and writes the weights folder.
+"""Builds the starter model: trains the network on a planned number of tokens and writes the weights folder.
 
     from trainer.starter.build import build
-    build(Path("trainer/starter/weights"), minutes=50, seed=0)
+    build(Path("trainer/starter/weights"), tokens=28_000_000, seed=0)
 
 Training is in pieces if need be: the state is saved every few minutes, and a second call with the same `state` goes on
-from there. The learning rate follows the planned minutes of training, so it always ends near zero.
+from there. The plan is in tokens, not minutes: a busy machine builds later, never another model.
 """
 
 import json
@@ -38,7 +38,7 @@ from trainer.starter.tokenizer import END, PAD, save_tokenizer, train_tokenizer
 
 MUON_RATE = 0.02
 ADAM_RATE = 3e-3
-HELD = 0.5  # part of the time at the full rate; then linear down
+HELD = 0.5  # part of the tokens at the full rate; then linear down
 WARM_UP_STEPS = 50
 SAVE_SECONDS = 150.0
 REPORT_SECONDS = 20.0
@@ -106,7 +106,7 @@ class Training:
     """Everything a saved state holds: parameters, both optimisers, the stream, and what was done so far."""
 
     def __init__(self, tokenizer: Tokenizer, shape: Shape, seed: int) -> None:
-        self.tokenizer, self.shape = tokenizer, shape
+        self.tokenizer, self.shape, self.seed = tokenizer, shape, seed
         self.parameters = create_parameters(shape, seed)
         matrices, rest = split_parameters(self.parameters)
         self.muon = Muon(matrices)
@@ -120,8 +120,8 @@ class Training:
             "parameters": {name: p.detach() for name, p in self.parameters.items()},
             "muon": self.muon.state_dict(),
             "adam": self.adam.state_dict(),
-            "rng": self.stream.rng.getstate(),
-            "copies": self.stream.copies,
+            "stream": self.stream.state(),
+            "seed": self.seed,
             "step": self.step,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -131,15 +131,19 @@ class Training:
 
     @classmethod
     def load(cls, path: Path, shape: Shape, seed: int) -> "Training":
-        """Go on from a saved state. Conversations that waited to be packed are drawn anew."""
+        """Go on from a saved state, exactly as if there had been no pause.
+
+        Raises ValueError where the state was begun with another seed.
+        """
         state = torch.load(path, weights_only=False)  # our own file, written by `save`
+        if state["seed"] != seed:
+            raise ValueError(f"{path} was begun with seed {state['seed']}, not {seed}: name that seed or remove it.")
         training = cls(Tokenizer.from_str(state["tokenizer"]), shape, seed)
         for name, saved in state["parameters"].items():
             training.parameters[name].data.copy_(saved)
         training.muon.load_state_dict(state["muon"])
         training.adam.load_state_dict(state["adam"])
-        training.stream.rng.setstate(state["rng"])
-        training.stream.copies = state["copies"]
+        training.stream.restore(state["stream"])
         training.step, training.tokens, training.seconds = state["step"], state["tokens"], state["seconds"]
         return training
 
@@ -164,7 +168,7 @@ class Training:
 
 def build(
     out: Path,
-    minutes: float = 50.0,
+    tokens: int = 28_000_000,
     seed: int = 0,
     *,
     state: Path | None = None,
@@ -172,16 +176,16 @@ def build(
     shape: Shape | None = None,
     report: Callable[[str], None] = print,
 ) -> None:
-    """Train for `minutes` of training time in all and write the model to `out`.
+    """Train on `tokens` tokens in all and write the model to `out`.
 
-    With `state`, a file, progress is saved there and a call that finds it goes on, also after the last minute of an
-    earlier plan if `minutes` is now larger. Uses one thread. Lines with loss, speed and remaining time go to `report`.
+    With `state`, a file, progress is saved there and a call that finds it goes on, also after the last token of an
+    earlier plan if `tokens` is now larger. Uses one thread. Lines with loss, speed and remaining time go to `report`.
     """
     torch.set_num_threads(1)
     shape = shape or Shape()
     if state is not None and state.exists():
         training = Training.load(state, shape, seed)
-        report(f"going on after {training.seconds / 60:.1f} minutes, {training.tokens / 1e6:.1f}M tokens")
+        report(f"going on after {training.tokens / 1e6:.1f}M tokens, {training.seconds / 60:.1f} minutes")
     else:
         training = Training(train_tokenizer(seed), shape, seed)
     cos, sin = rotations(shape)
@@ -193,20 +197,19 @@ def build(
         return weighted_loss(logits, batch.targets, batch.weights, REPEAT_WEIGHT)
 
     run = torch.compile(loss_of, dynamic=False) if compile_network else loss_of
-    planned = minutes * 60
     reported = saved = training.seconds
     losses: list[float] = []
     tokens_before = training.tokens
-    while training.seconds < planned:
+    while training.tokens < tokens:
         started = time.monotonic()
-        losses.append(training.update(run, training.seconds / planned))
+        losses.append(training.update(run, training.tokens / tokens))
         training.seconds += time.monotonic() - started
         if training.seconds - reported >= REPORT_SECONDS:
             speed = (training.tokens - tokens_before) / (training.seconds - reported)
             report(
                 f"step {training.step} tokens {training.tokens / 1e6:.2f}M loss {sum(losses) / len(losses):.3f} "
                 f"repeats {training.stream.repeat_loss:.2f} "
-                f"{speed:.0f} tokens/s, {(planned - training.seconds) / 60:.1f} minutes left"
+                f"{speed:.0f} tokens/s, {(tokens - training.tokens) / speed / 60:.1f} minutes left"
             )
             reported, losses, tokens_before = training.seconds, [], training.tokens
         if state is not None and training.seconds - saved >= SAVE_SECONDS:
@@ -215,4 +218,7 @@ def build(
     if state is not None:
         training.save(state)
     export(training.parameters, training.tokenizer, shape, out)
-    report(f"done: {training.step} steps, {training.tokens / 1e6:.1f}M tokens, written to {out}")
+    report(
+        f"done: {training.step} steps, {training.tokens / 1e6:.1f}M tokens, {training.seconds / 60:.1f} minutes, "
+        f"written to {out}"
+    )

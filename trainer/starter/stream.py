@@ -7,6 +7,7 @@ Rows have 128, 256 or 512 tokens, each with several whole conversations; a batch
 from collections import defaultdict
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -80,6 +81,22 @@ class Stream:
         if loss == loss:
             self.repeat_loss += 0.1 * (loss - self.repeat_loss)
             self.copies = self.copies or self.repeat_loss < COPIES_BELOW
+
+    def state(self) -> dict[str, Any]:
+        """Everything that decides the batches to come."""
+        return {
+            "rng": self.rng.getstate(),
+            "spent": dict(self.spent),
+            "copies": self.copies,
+            "repeat_loss": self.repeat_loss,
+            "waiting": dict(self.waiting),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on as the stream that gave `state` would have."""
+        self.rng.setstate(state["rng"])
+        self.spent, self.copies, self.repeat_loss = dict(state["spent"]), state["copies"], state["repeat_loss"]
+        self.waiting = defaultdict(list, state["waiting"])
 
     def _draw(self, progress: float) -> Encoded:
         later = next(shares for until, shares in SHARES if progress < until)

@@ -1,11 +1,14 @@
 """The tokenizer, the network and the training loop, at sizes that take seconds."""
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trainer.starter import build as building
@@ -128,11 +131,32 @@ def test_the_rate_warms_up_holds_and_falls_to_almost_nothing() -> None:
     assert building.rate_at(0.999, 1000) == pytest.approx(0.01)
 
 
-def test_training_goes_on_from_its_saved_state(tmp_path: Path) -> None:
-    state, lines = tmp_path / "state.pt", list[str]()
-    building.build(tmp_path / "out", 0.01, state=state, compile_network=False, shape=TINY, report=lines.append)
-    first = torch.load(state, weights_only=False)
-    building.build(tmp_path / "out", 0.02, state=state, compile_network=False, shape=TINY, report=lines.append)
-    second = torch.load(state, weights_only=False)
-    assert first["step"] < second["step"] and any("going on" in line for line in lines)
-    assert (tmp_path / "out" / "model.safetensors").exists()
+def test_a_build_ended_half_way_goes_on_to_the_weights_of_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(name: str, report: Callable[[str], None]) -> dict[str, Tensor]:
+        out, state = tmp_path / name, tmp_path / f"{name}.pt"
+        building.build(out, 6 * BATCH_TOKENS, state=state, compile_network=False, shape=TINY, report=report)
+        return load_file(out / "model.safetensors")
+
+    monkeypatch.setattr(building, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(building, "REPORT_SECONDS", 0.0)
+    whole = train("whole", lambda line: None)
+    with pytest.raises(KeyboardInterrupt):
+        train("pieces", _interrupt_at_step_4)
+    lines: list[str] = []
+    pieces = train("pieces", lines.append)
+    assert "going on" in lines[0]
+    assert all(torch.equal(whole[name], pieces[name]) for name in whole)
+
+
+def _interrupt_at_step_4(line: str) -> None:
+    if line.startswith("step 4 "):
+        raise KeyboardInterrupt
+
+
+def test_a_state_begun_with_another_seed_is_refused(tmp_path: Path) -> None:
+    state = tmp_path / "state.pt"
+    building.Training(building.train_tokenizer(0), TINY, seed=0).save(state)
+    with pytest.raises(ValueError, match="begun with seed 0, not 1"):
+        building.Training.load(state, TINY, seed=1)
