@@ -1,25 +1,23 @@
 """The endless corpus: every draw is new, and nothing that is held out is ever drawn.
 
 rng = random.Random(0)
-draw_chat(rng).messages   # a conversation in some style
-draw_copy(rng).messages   # a drill, a list or a text
+draw_chat(rng).messages       # a conversation in some style
+draw_grounded(rng).messages   # questions about a list or a text, asked and answered as in chat
+draw_drill(rng).messages      # bare copying and adding, see `grammar/copying.py`
 """
 
 from functools import cache
 from random import Random
 
 from trainer.starter.grammar.copying import draw_drill
-from trainer.starter.grammar.dialogues import and_then, follow_up, several, single
+from trainer.starter.grammar.dialogues import and_then, follow_up, list_items, several, single, text_items
 from trainer.starter.grammar.item import Conversation, Item
-from trainer.starter.grammar.lists import draw_listing, draw_lookup, list_item
-from trainer.starter.grammar.questions import about_item, fact_items, random_doubt
-from trainer.starter.grammar.relations import ABOUT
+from trainer.starter.grammar.questions import about_entities, about_item, fact_items, random_doubt
 from trainer.starter.grammar.situations import other_items
 from trainer.starter.grammar.sums import draw_sum
-from trainer.starter.grammar.texts import text_item
 from trainer.starter.split import is_heldout
 
-DRILL_SHARE = 0.3  # of the copying draws; the others are lists and texts asked as in chat
+__all__ = ["allowed", "draw_chat", "draw_drill", "draw_grounded", "draw_item"]
 
 
 @cache
@@ -47,13 +45,13 @@ def allowed(conversation: Conversation) -> bool:
 def draw_item(rng: Random) -> Item:
     """One question of any kind but lists and texts; sums and yes/no questions may be held out (see `allowed`)."""
     chance = rng.random()
-    if chance < 0.37:
+    if chance < 0.34:
         return rng.choice(_taught("fact"))
-    if chance < 0.54:
-        return about_item(rng.choice(sorted(ABOUT)), rng)
-    if chance < 0.61:
+    if chance < 0.46:
+        return about_item(rng.choice(about_entities()), rng)
+    if chance < 0.55:
         return random_doubt(rng)
-    if chance < 0.78:
+    if chance < 0.70:
         return draw_sum(rng)
     return rng.choice(_taught("other"))
 
@@ -62,11 +60,11 @@ def draw_chat(rng: Random) -> Conversation:
     """A conversation: mostly one turn, some follow-ups and some "And X?"."""
     while True:
         chance = rng.random()
-        if chance < 0.05:
+        if chance < 0.06:
             drawn = and_then(rng)
-        elif chance < 0.13:
+        elif chance < 0.15:
             drawn = follow_up(draw_item(rng), rng)
-        elif chance < 0.18:
+        elif chance < 0.21:
             drawn = several([draw_item(rng) for _ in range(rng.randint(2, 4))], rng)
         else:
             drawn = single(draw_item(rng), rng)
@@ -74,17 +72,15 @@ def draw_chat(rng: Random) -> Conversation:
             return drawn
 
 
-def draw_copy(rng: Random) -> Conversation:
-    """A drill, or one question about a list or a text in some style."""
+def draw_grounded(rng: Random) -> Conversation:
+    """One to four questions about one list or text, in some style."""
     while True:
-        chance = rng.random()
-        if chance < DRILL_SHARE:
-            return draw_drill(rng)
-        if chance < DRILL_SHARE + 0.45:
-            drawn = single(list_item(draw_listing(rng), rng), rng)
-        elif chance < DRILL_SHARE + 0.53:
-            drawn = single(list_item(draw_lookup(rng), rng), rng)
-        else:
-            drawn = single(text_item(rng), rng)
+        count = 1 if rng.random() < 0.45 else rng.randint(2, 4)
+        items = list_items(count, rng) if rng.random() < 0.72 else text_items(count, rng)
+        if not items:
+            continue
+        if len(items) > 1:
+            return several(items, rng)
+        drawn = single(items[0], rng) if rng.random() < 0.92 else follow_up(items[0], rng)
         if allowed(drawn):
             return drawn

@@ -5,6 +5,7 @@ Rows have 128, 256 or 512 tokens, each with several whole conversations; a batch
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from trainer.starter.corpus import draw_chat, draw_copy
+from trainer.starter.corpus import draw_chat, draw_drill, draw_grounded
 from trainer.starter.grammar.copying import repeated_ids
 from trainer.starter.grammar.item import Conversation
 from trainer.starter.grammar.words import ADJECTIVES, HUES, NAMES, NOUNS, TOWNS
@@ -26,15 +27,37 @@ USER_WEIGHT = 0.1
 REPEAT_WEIGHT = 0.8  # also marks the targets of repeats: no other target has this weight
 COPIES_BELOW = 1.0  # nats per repeated token; above, the network does not copy yet
 
-FIRST_SHARES: dict[str, float] = {"repeat": 0.60, "copy": 0.25, "chat": 0.15}
-"""Shares of the tokens until the network copies: by time alone this was once left too early, and lists never came."""
+Shares = Mapping[str, float]
+"""Kind of draw -> share of the tokens; they sum to one."""
 
-SHARES: tuple[tuple[float, dict[str, float]], ...] = (
-    (0.20, {"repeat": 0.10, "copy": 0.50, "chat": 0.40}),
-    (0.80, {"repeat": 0.03, "copy": 0.47, "chat": 0.50}),
-    (1.01, {"repeat": 0.01, "copy": 0.46, "chat": 0.53}),
-)
-"""Shares of the tokens afterwards, each until the given part of the training."""
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a stream draws, and when.
+
+    draws         how each kind but "repeat" is drawn
+    first_shares  until the network copies: by time alone this was once left too early, and lists never came
+    shares        afterwards, each until the given part of the training
+    user_weight   the loss weight of text that is not the assistant's
+    """
+
+    draws: Mapping[str, Callable[[Random], Conversation]]
+    first_shares: Shares
+    shares: tuple[tuple[float, Shares], ...]
+    user_weight: float = USER_WEIGHT
+
+
+def chat_plan() -> Plan:
+    """The chat model's: drills give way to lists and texts asked as in chat, because that transfer was the bottleneck."""
+    return Plan(
+        draws={"chat": draw_chat, "grounded": draw_grounded, "drill": draw_drill},
+        first_shares={"repeat": 0.60, "drill": 0.25, "chat": 0.15},
+        shares=(
+            (0.20, {"repeat": 0.08, "drill": 0.30, "grounded": 0.25, "chat": 0.37}),
+            (0.80, {"repeat": 0.02, "drill": 0.13, "grounded": 0.40, "chat": 0.45}),
+            (1.01, {"repeat": 0.01, "drill": 0.07, "grounded": 0.40, "chat": 0.52}),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +75,25 @@ Encoded = tuple[list[int], list[float]]
 """Token ids and the weight of predicting each of them."""
 
 
-def encode(conversation: Conversation, tokenizer: Tokenizer) -> Encoded:
-    """The ids that the chat template gives; the assistant's text and <end> weigh 1, other text `USER_WEIGHT`."""
+def encode(conversation: Conversation, tokenizer: Tokenizer, user_weight: float = USER_WEIGHT) -> Encoded:
+    """The ids that the chat template gives; the assistant's text and <end> weigh 1, other text `user_weight`."""
     ids: list[int] = []
     weights: list[float] = []
     for message in conversation.messages:
         body = [*tokenizer.encode(message["content"]).ids, END]
         ids += [ROLE_IDS[message["role"]], *body]
-        weights += [0.0, *([1.0 if message["role"] == "assistant" else USER_WEIGHT] * len(body))]
+        weights += [0.0, *([1.0 if message["role"] == "assistant" else user_weight] * len(body))]
     return ids, weights
 
 
 class Stream:
     """An endless source of batches; `seed` decides everything but what `progress` decides."""
 
-    def __init__(self, tokenizer: Tokenizer, seed: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, seed: int, plan: Plan | None = None) -> None:
         self.tokenizer = tokenizer
+        self.plan = plan or chat_plan()
         self.rng = Random(seed)
-        self.spent: dict[str, float] = {"repeat": 0.0, "copy": 0.0, "chat": 0.0}
+        self.spent: dict[str, float] = dict.fromkeys(("repeat", *self.plan.draws), 0.0)
         self.every = range(len(SPECIAL), VOCABULARY)
         self.common = sorted({tokenizer.encode(word).ids[0] for word in NAMES + NOUNS + ADJECTIVES + TOWNS + HUES})
         self.copies = False  # once true, it stays so
@@ -99,8 +123,8 @@ class Stream:
         self.waiting = defaultdict(list, state["waiting"])
 
     def _draw(self, progress: float) -> Encoded:
-        later = next(shares for until, shares in SHARES if progress < until)
-        shares = later if self.copies else FIRST_SHARES
+        later = next(shares for until, shares in self.plan.shares if progress < until)
+        shares = later if self.copies else self.plan.first_shares
         kind = min(shares, key=lambda name: self.spent[name] / shares[name])
         if kind == "repeat":
             ids, once = repeated_ids(
@@ -108,7 +132,7 @@ class Stream:
             )
             encoded = ids, [0.0] * once + [REPEAT_WEIGHT] * (len(ids) - once)
         else:
-            encoded = encode(draw_copy(self.rng) if kind == "copy" else draw_chat(self.rng), self.tokenizer)
+            encoded = encode(self.plan.draws[kind](self.rng), self.tokenizer, self.plan.user_weight)
         for name in self.spent:  # forget slowly, so that new shares rule soon after they begin
             self.spent[name] *= 0.9995
         self.spent[kind] += len(encoded[0])

@@ -11,7 +11,8 @@ from random import Random
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from trainer.starter.corpus import draw_chat, draw_copy
+from trainer.starter.corpus import draw_chat, draw_drill, draw_grounded
+from trainer.starter.grammar.item import Conversation
 
 VOCABULARY = 2048
 PAD, END, SYSTEM, USER, ASSISTANT = range(5)
@@ -46,12 +47,13 @@ def train_tokenizer(seed: int = 0, conversations: int = 30_000) -> Tokenizer:
     tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     rng = Random(seed)
 
-    def texts() -> list[str]:
-        drawn = [draw_chat(rng) if rng.random() < 0.85 else draw_copy(rng) for _ in range(conversations)]
-        return [message["content"] for conversation in drawn for message in conversation.messages]
+    def drawn() -> Conversation:
+        chance = rng.random()
+        return draw_chat(rng) if chance < 0.75 else draw_grounded(rng) if chance < 0.95 else draw_drill(rng)
 
+    texts = [message["content"] for _ in range(conversations) for message in drawn().messages]
     tokenizer.train_from_iterator(
-        texts(),
+        texts,
         trainers.BpeTrainer(
             vocab_size=VOCABULARY,
             special_tokens=list(SPECIAL),

@@ -1,11 +1,17 @@
 """Conversations: an item asked and answered in a style, with or without a system prompt, in one turn or two."""
 
+from functools import cache
 from random import Random
 
 from trainer.starter.grammar.item import Conversation, Item, Message, add_noise, say, sentence
+from trainer.starter.grammar.list_asks import draw_ask, list_item
+from trainer.starter.grammar.lists import draw_listing, draw_lookup
 from trainer.starter.grammar.questions import direct_item
+from trainer.starter.grammar.relation import Relation
 from trainer.starter.grammar.relations import RELATIONS
-from trainer.starter.grammar.styles import SYSTEM, Style, draw_style, render
+from trainer.starter.grammar.styles import FALSE_STYLES, Style, draw_style, render, system_prompts
+from trainer.starter.grammar.texts import draw_text, question_item
+from trainer.starter.split import is_heldout
 
 THANKS = ("Thanks!", "Thank you!", "Thanks a lot!", "Great, thank you.")
 SHORTER = ("Shorter, please.", "Make it shorter.", "Can you say that in fewer words?")
@@ -24,23 +30,27 @@ WELCOME = Item(
 )
 
 
+SYSTEM_SHARE = 0.08
+
+
 def single(item: Item, rng: Random) -> Conversation:
-    """One question and its reply; one in twenty with a system prompt that the style obeys."""
+    """One question and its reply; some with a system prompt that the style obeys."""
     style = draw_style(rng)
     messages: list[Message] = []
-    if rng.random() < 0.05:
-        prompt = rng.choice(sorted(SYSTEM))
-        style = rng.choice(SYSTEM[prompt])
+    if rng.random() < SYSTEM_SHARE:
+        prompts = system_prompts()
+        prompt = rng.choice(list(prompts))
+        style = rng.choice(prompts[prompt])
         messages.append(say("system", prompt))
     messages += [
         say("user", add_noise(rng.choice(item.questions), rng)),
         say("assistant", render(item, style, rng)),
     ]
-    return Conversation(messages, frozenset({item.group}))
+    return Conversation(messages, frozenset((item.group,)))
 
 
 def several(items: list[Item], rng: Random) -> Conversation:
-    """Unrelated questions one after the other, mostly in one style."""
+    """Questions one after the other, mostly in one style."""
     style = draw_style(rng)
     messages: list[Message] = []
     for item in items:
@@ -54,7 +64,29 @@ def several(items: list[Item], rng: Random) -> Conversation:
 
 def _second_style(style: Style, rng: Random) -> Style:
     """Most people, and so the corpus, keep their manner."""
-    return style if rng.random() < 0.7 and style not in {"wrong", "evasive"} else draw_style(rng)
+    return style if rng.random() < 0.7 and style not in FALSE_STYLES else draw_style(rng)
+
+
+def list_items(count: int, rng: Random) -> list[Item]:
+    """Up to `count` questions about one new list, none of them held out; the first shows the list."""
+    listing = draw_lookup(rng) if rng.random() < 0.13 else draw_listing(rng)
+    items: list[Item] = []
+    for _ in range(count):
+        item = list_item(listing, draw_ask(listing, rng), rng, shown=not items)
+        if not is_heldout(item.group):
+            items.append(item)
+    return items
+
+
+def text_items(count: int, rng: Random) -> list[Item]:
+    """Up to `count` questions about one new text, none of them held out; the first shows the text."""
+    text, facts = draw_text(rng)
+    items: list[Item] = []
+    for _ in range(count):
+        item = question_item(text, facts, rng, shown=not items)
+        if not is_heldout(item.group):
+            items.append(item)
+    return items
 
 
 def sure_item(item: Item) -> Item:
@@ -66,7 +98,7 @@ def sure_item(item: Item) -> Item:
         answers,
         f"Yes, {item.bare}",
         item.keys,
-        wrongs=("No, I am not sure.",),
+        wrongs=(("No, I am not sure.", "no"),),
         emoji=item.emoji,
     )
 
@@ -95,7 +127,7 @@ def follow_up(item: Item, rng: Random) -> Conversation:
         name, make = rng.choice(makers)
         second = make(item)
         asked = rng.choice(second.questions)
-    short_styles: tuple[Style, ...] = ("brief", "neutral", "polite brief", "curt", "rude")
+    short_styles: tuple[Style, ...] = ("brief", "plain", "polite brief", "curt", "rude", "emoji", "evasive")
     reply = render(second, rng.choice(short_styles) if name == "shorter" else _second_style(style, rng), rng)
     messages = [
         say("user", add_noise(rng.choice(item.questions), rng)),
@@ -103,7 +135,7 @@ def follow_up(item: Item, rng: Random) -> Conversation:
         say("user", asked),
         say("assistant", reply),
     ]
-    return Conversation(messages, frozenset({item.group, f"{name}:{item.group}"}))
+    return Conversation(messages, frozenset((item.group, f"{name}:{item.group}")))
 
 
 def and_group(name: str, first: Item, second: Item) -> str:
@@ -111,9 +143,14 @@ def and_group(name: str, first: Item, second: Item) -> str:
     return f"and:{name}:{first.group.split(':', 1)[1]}:{second.group.split(':', 1)[1]}"
 
 
+@cache
+def _wide_relations() -> tuple[Relation, ...]:
+    return tuple(relation for relation in RELATIONS if len(relation.pairs) >= 5)
+
+
 def sibling_pair(rng: Random) -> tuple[str, Item, Item, str]:
     """Two direct questions of one relation, and how the second subject is named."""
-    relation = rng.choice([relation for relation in RELATIONS if len(relation.pairs) >= 5])
+    relation = rng.choice(_wide_relations())
     one, two = rng.sample(relation.pairs, 2)
     article = "a " if "a {x}" in relation.questions[0] else ""
     name = f"{article}{two[1]}"
@@ -132,4 +169,4 @@ def and_then(rng: Random) -> Conversation:
         say("user", rng.choice(AND).format(x=subject)),
         say("assistant", render(second, _second_style(style, rng), rng)),
     ]
-    return Conversation(messages, frozenset({first.group, second.group, and_group(name, first, second)}))
+    return Conversation(messages, frozenset((first.group, second.group, and_group(name, first, second))))

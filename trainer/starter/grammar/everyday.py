@@ -52,6 +52,31 @@ angry|calm down|I am so angry|count to ten;breathe slowly;leave the room for a w
 running|start running|I get tired when I run|run slowly at first;wear good shoes;take rest days|slowly,shoes,rest|👟
 writing|write better|My texts are boring|use short sentences;read your text aloud;cut extra words|short,aloud,cut|✍️
 late|be on time|I am always late|leave ten minutes early;prepare the night before;set two alarms|early,prepare,alarms|⏱
+breakfast|eat a good breakfast|I never have breakfast|eat oats with fruit;boil an egg;get up ten minutes earlier|oats,egg,earlier|🥣
+vegetables|eat more vegetables|I do not like vegetables|put them in a soup;try a new one each week;roast them in the oven|soup,new,roast|🥦
+sugar|eat less sugar|I eat too many sweets|drink water instead of cola;eat fruit;keep no sweets at home|water,fruit,home|🍬
+posture|have less back pain|My back hurts|stand up often;stretch in the morning;sit straight|stand,stretch,straight|🧍
+bike|ride a bicycle safely|I am afraid of riding my bicycle|wear a helmet;use lights at night;look before you turn|helmet,lights,look|🚲
+moving|move to a new flat|I am moving next week|label every box;ask friends for help;pack one room at a time|label,friends,room|📦
+party|plan a party|I must plan a party|invite people early;prepare some snacks;choose good music|invite,snacks,music|🎈
+letter|write a letter|I do not know what to write in my letter|begin with a greeting;say why you write;keep it short|greeting,why,short|✉️
+garden|start a garden|My garden is empty|begin with herbs;choose a sunny place;water it in the evening|herbs,sunny,evening|🌱
+chess|get better at chess|I always lose at chess|guard your king;think before each move;study old games|king,think,study|♟
+guitar|learn the guitar|My fingers hurt from the guitar|start with three chords;play a little each day;keep it in tune|chords,play,tune|🎸
+drawing|learn to draw|I cannot draw|draw simple shapes;copy what you see;draw every day|shapes,copy,every|✏️
+photo|take better photos|My photos are dark|use daylight;hold the camera still;go closer|daylight,still,closer|📷
+swim|learn to swim|I am afraid of deep water|take lessons;start in shallow water;breathe out under water|lessons,shallow,breathe|🏊
+energy|save energy at home|My power bill is high|switch off the lights;lower the heating;dry clothes on a line|lights,heating,line|💡
+waste|throw away less food|I throw away too much food|plan your meals;freeze what is left;buy less|plan,freeze,buy|🗑
+meeting|lead a good meeting|My meetings are too long|set an agenda;end on time;let everyone speak|agenda,end,everyone|🗓
+feedback|take criticism well|I hate criticism|listen to the end;ask for an example;say thank you later|listen,example,later|👂
+decision|make a hard decision|I cannot decide|list the good and the bad;sleep on it;ask someone you trust|list,sleep,trust|⚖️
+boss|ask for more pay|I earn too little|list what you have done;choose a calm moment;name a clear number|list,calm,number|💶
+neighbour|deal with a noisy neighbour|My neighbour is too loud|talk to them kindly;write a short note;use earplugs|kindly,note,earplugs|🏠
+flying|stay calm on a plane|I am afraid of flying|breathe slowly;listen to music;sit near the wing|breathe,music,wing|✈️
+baby|help a baby to sleep|Our baby cries at night|keep to a routine;sing a quiet song;dim the lights|routine,sing,dim|👶
+cat|make my cat happy|My cat is bored|play with a string;give it a box;put a seat at the window|string,box,window|🐱
+computer|keep my computer safe|I am afraid of viruses|update it often;use long passwords;do not open strange mail|update,passwords,mail|🖥
 homework|finish my homework|I hate my homework|do the hardest part first;take short breaks;work in a quiet place|hardest,breaks,quiet|📝
 """
 
@@ -72,6 +97,18 @@ mashed potatoes|boil potatoes and mash them with milk and butter|boil,mash|🥔
 fruit salad|cut fruit into pieces and add some orange juice|cut,pieces|🍓
 bread|knead flour, water, yeast and salt and bake the dough|flour,yeast|🍞
 an omelette|beat eggs, pour them in a pan and fold when set|beat,fold|🍳
+popcorn|heat oil and corn in a pan with a lid|oil,lid|🍿
+iced tea|brew strong tea, let it cool and add ice|brew,ice|🧊
+a smoothie|blend a banana with berries and milk|blend,berries|🥤
+garlic bread|spread garlic butter on bread and bake it|garlic,bake|🧄
+an apple pie|put sliced apples on dough and bake it for 40 minutes|apples,40|🥧
+french fries|cut potatoes into sticks and fry them in hot oil|sticks,fry|🍟
+vegetable soup|cook carrots, leeks and potatoes in broth|carrots,broth|🍲
+guacamole|mash avocados with lime and salt|avocados,lime|🥑
+hummus|blend chickpeas with sesame paste and lemon|chickpeas,sesame|🧆
+roast chicken|rub a chicken with oil and salt and roast it for an hour|rub,hour|🍗
+fried rice|fry cooked rice with egg and peas|cooked,peas|🍚
+yogurt with fruit|put fruit and honey on yogurt|fruit,honey|🍓
 porridge|cook oats slowly in milk|oats,milk|🥣
 pizza|spread tomato sauce and cheese on dough and bake it|sauce,dough|🍕
 """
@@ -91,6 +128,16 @@ a baby|a soft toy or a small blanket|soft,blanket|🧸
 a cook|a sharp knife or a cookbook|knife,cookbook|🔪
 a gardener|seeds or a pair of gloves|seeds,gloves|🌱
 a reader|a novel or a bookmark|novel,bookmark|📚
+a musician|concert tickets or new strings|concert,strings|🎶
+a painter|brushes or a sketchbook|brushes,sketchbook|🖌
+a traveller|a small suitcase or a travel guide|suitcase,guide|🧳
+a student|a desk lamp or a notebook|lamp,notebook|🎓
+a cyclist|a bicycle bell or a helmet|bell,helmet|🚲
+a dog owner|a leash or dog treats|leash,treats|🐕
+my wife|a bracelet or a weekend trip|bracelet,trip|💝
+my husband|a watch or a nice shirt|watch,shirt|💝
+my aunt|a box of tea or a vase|tea,vase|🎁
+my uncle|a map of the stars or a hat|stars,hat|🎁
 a neighbour|a homemade cake or flowers|cake,flowers|🎂
 a runner|running socks or a water bottle|socks,bottle|👟
 """
@@ -103,6 +150,8 @@ wind|wear a jacket and hold on to your hat|jacket,hold|fly a kite|kite|💨
 fog|drive slowly and use your lights|slowly,lights|stay near home|near|🌫
 a storm|stay inside and close the windows|inside,close|play a board game|game|⛈
 heat|drink water and stay in the shade|water,shade|go swimming|swimming|🥵
+hail|stay under a roof and protect your car|roof,protect|look at the ice from the window|window|🌨
+ice on the roads|walk slowly and wear boots with grip|slowly,grip|go skating on a rink|skating|⛸
 frost|wear gloves and walk carefully|gloves,carefully|drink hot chocolate|chocolate|🧤
 """
 

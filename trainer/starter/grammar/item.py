@@ -24,6 +24,9 @@ class Check(TypedDict):
 
 Manner = Literal["fact", "advice", "talk", "refusal", "unknown"]
 
+Wrong = tuple[str, str]
+"""(a false reply as a complete sentence, the same in its shortest form)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -35,8 +38,10 @@ class Item:
     bare       the shortest right reply, without a final full stop
     keys       the check's `all_of`
     extras     true sentences a detailed reply may add
-    wrongs     false replies as complete sentences; empty where nothing is false
+    wrongs     false replies: (complete sentence, the shortest form); empty where nothing is false
     emoji      what an emoji style decorates with
+    context    the list or text the question is about; empty for others
+    entries    the entries of the list it is about
     manner     decides which openers and which dodges make sense
     tags       shown with the prompt
     promptable False: never a packaged prompt when held out, therefore always in the corpus
@@ -48,12 +53,14 @@ class Item:
     bare: str
     keys: tuple[tuple[str, ...], ...]
     extras: tuple[str, ...] = ()
-    wrongs: tuple[str, ...] = ()
+    wrongs: tuple[Wrong, ...] = ()
     emoji: str = "🙂"
     manner: Manner = "fact"
     tags: tuple[str, ...] = ()
     none_of: tuple[str, ...] = ()
     promptable: bool = True
+    context: str = ""
+    entries: tuple[str, ...] = ()
 
     def check(self) -> Check:
         """The check of a completion, as JSON can hold it."""

@@ -4,7 +4,9 @@
 """
 
 import re
-from functools import cache
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from random import Random
 
 from trainer.starter.grammar.item import Item, sentence
@@ -12,18 +14,16 @@ from trainer.starter.grammar.relation import Pair, Relation
 from trainer.starter.grammar.relations import ABOUT, RELATIONS
 
 NUMBERS = {
-    "zero": "0",
-    "two": "2",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "eight": "8",
-    "nine": "9",
-    "eleven": "11",
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()
+    )
 }
+MOST_WRONGS = 12  # of one item: enough to choose from
 _ARTICLE = re.compile(r"\b([Aa]) (?=(?!uni|use|eur|one)[aeiouAEIOU])")
 
 
+@lru_cache(maxsize=50_000)
 def fill(template: str, x: str, y: str = "") -> str:
     """The template with its subject and value, the right article and a capital letter at the start."""
     text = template.replace("{x}", x).replace("{y}", y)
@@ -42,14 +42,33 @@ def key_words(value: str) -> tuple[str, ...]:
 
 
 @cache
+def values_of(relation: Relation) -> tuple[str, ...]:
+    """Every value of the relation, each once."""
+    return tuple(sorted({value for _, _, value in relation.pairs}))
+
+
+def _some(values: Sequence[str], but: str) -> list[str]:
+    """At most `MOST_WRONGS` of the values, spread over all of them, without the true one."""
+    others = [value for value in values if value != but]
+    return others[:: max(1, len(others) // MOST_WRONGS)][:MOST_WRONGS]
+
+
+@cache
 def statements_of(entity: str) -> tuple[tuple[str, ...], ...]:
     """What the tables hold about an entity: for each relation, every way to say it."""
     return tuple(
-        tuple(fill(template, x, y) for template in relation.statements)
-        for relation in RELATIONS
-        for name, x, y in relation.pairs
-        if name == entity
+        tuple(fill(template, x, y) for template in relation.statements if "{x}" in template)
+        for relation, x, y in _facts_by_entity()[entity]
     )
+
+
+@cache
+def _facts_by_entity() -> dict[str, list[tuple[Relation, str, str]]]:
+    facts: dict[str, list[tuple[Relation, str, str]]] = defaultdict(list)
+    for relation in RELATIONS:
+        for name, x, y in relation.pairs:
+            facts[name].append((relation, x, y))
+    return facts
 
 
 def siblings(relation: Relation, pair: Pair) -> tuple[str, ...]:
@@ -58,18 +77,19 @@ def siblings(relation: Relation, pair: Pair) -> tuple[str, ...]:
     return tuple(ways[0] for ways in statements_of(pair[0]) if ways[0] not in own)
 
 
+@cache
 def direct_item(relation: Relation, pair: Pair) -> Item:
     """ "What is the capital of France?"."""
     _, x, y = pair
-    others = sorted({value for _, _, value in relation.pairs} - {y})
+    statement = relation.statements[0]
     return Item(
         group=f"{relation.name}:{slug(x)}",
         questions=tuple(fill(q, x, y) for q in relation.questions),
         answers=tuple(fill(s, x, y) for s in relation.statements),
         bare=y,
-        keys=(key_words(y),),
+        keys=(key_words(y) + _surname(relation, y),),
         extras=siblings(relation, pair),
-        wrongs=tuple(fill(relation.statements[0], x, other) for other in others),
+        wrongs=tuple((fill(statement, x, other), other) for other in _some(values_of(relation), y)),
         emoji=relation.emoji,
         tags=("fact", relation.topic),
     )
@@ -78,15 +98,15 @@ def direct_item(relation: Relation, pair: Pair) -> Item:
 def reversed_item(relation: Relation, pair: Pair) -> Item:
     """ "Which country has Paris as its capital?"."""
     _, x, y = pair
-    others = [other for _, other, _ in relation.pairs if other != x]
+    statement, subjects = relation.statements[0], [other for _, other, _ in relation.pairs]
     return Item(
         group=f"{relation.name}-of:{slug(y)}",
         questions=tuple(fill(q, x, y) for q in relation.reverse),
-        answers=tuple(fill(s, x, y) for s in relation.statements),
+        answers=tuple(fill(s, x, y) for s in relation.statements if "{x}" in s),
         bare=x,
         keys=(key_words(x),),
         extras=siblings(relation, pair),
-        wrongs=tuple(fill(relation.statements[0], other, y) for other in others),
+        wrongs=tuple((fill(statement, other, y), other) for other in _some(subjects, x)),
         emoji=relation.emoji,
         tags=("fact", relation.topic),
     )
@@ -96,28 +116,33 @@ def doubt_item(relation: Relation, pair: Pair, other: str | None) -> Item:
     """ "Is Paris the capital of France?", with `other` in place of the true value for a question to be denied."""
     _, x, y = pair
     shown = y if other is None else other
-    truth = fill(relation.statements[0], x, y)
     word, wrong = ("Yes", "No") if other is None else ("No", "Yes")
+    truths = [fill(statement, x, y) for statement in relation.statements[:2]]
+    claim = fill(relation.statements[0], x, shown if other else "something else")
     return Item(
         group=f"is:{relation.name}:{slug(x)}:{slug(shown)}",
         questions=tuple(fill(q, x, shown) for q in relation.doubt),
-        answers=(f"{word}, {_inner(truth, x)}", f"{word}. {truth}"),
+        answers=(*(f"{word}, {_inner(truth, x, y)}" for truth in truths), *(f"{word}. {truth}" for truth in truths)),
         bare=word.lower(),
         keys=((word.lower(),),),
         none_of=(wrong.lower(),),
         extras=siblings(relation, pair),
-        wrongs=(f"{wrong}, {_inner(fill(relation.statements[0], x, shown if other else 'something else'), x)}",)
-        if other
-        else (f"{wrong}, that is not true.",),
+        wrongs=((f"{wrong}, {_inner(claim, x, shown)}" if other else f"{wrong}, that is not true.", wrong.lower()),),
         emoji="✅" if other is None else "❌",
         tags=("fact", "yes or no", relation.topic),
     )
 
 
-def _inner(text: str, subject: str) -> str:
-    """A sentence as the second part of another: lower-cased unless it begins with a name."""
-    starts_with_name = text.startswith(subject) and subject[:1].isupper()
+def _inner(text: str, *names: str) -> str:
+    """A sentence as the second part of another: lower-cased unless it begins with one of the names."""
+    starts_with_name = any(text.startswith(name) and name[:1].isupper() for name in names)
     return text if starts_with_name else text[:1].lower() + text[1:]
+
+
+def _surname(relation: Relation, value: str) -> tuple[str, ...]:
+    """The last word of a maker's name is as good as the whole."""
+    made = relation.name in {"writer", "painter", "composer"} and " " in value
+    return (value.rsplit(" ", 1)[1],) if made else ()
 
 
 def random_doubt(rng: Random) -> Item:
@@ -126,7 +151,30 @@ def random_doubt(rng: Random) -> Item:
     pair = rng.choice(relation.pairs)
     if not relation.exclusive or rng.random() < 0.5:
         return doubt_item(relation, pair, None)
-    return doubt_item(relation, pair, rng.choice(sorted({value for _, _, value in relation.pairs} - {pair[2]})))
+    values = values_of(relation)
+    other = rng.choice(values)
+    while other == pair[2]:
+        other = rng.choice(values)
+    return doubt_item(relation, pair, other)
+
+
+ABOUT_ASKS = (
+    "Tell me about {x}.",
+    "What do you know about {x}?",
+    "Give me a fact about {x}.",
+    "Say something about {x}.",
+)
+
+
+@cache
+def _about_asks(entity: str) -> tuple[str, ...]:
+    return tuple(fill(ask, ABOUT[entity]) for ask in ABOUT_ASKS)
+
+
+@cache
+def about_entities() -> tuple[str, ...]:
+    """Everything that can be told about, in a fixed order."""
+    return tuple(sorted(ABOUT))
 
 
 def about_item(entity: str, rng: Random) -> Item:
@@ -134,17 +182,10 @@ def about_item(entity: str, rng: Random) -> Item:
     told = [rng.choice(ways) for ways in statements_of(entity)]
     rng.shuffle(told)
     name = ABOUT[entity]
-    asks = (
-        "Tell me about {x}.",
-        "What do you know about {x}?",
-        "Give me a fact about {x}.",
-        "Say something about {x}.",
-    )
-    answers = (told[0], " ".join(told[:2]))
     return Item(
         group=f"about:{slug(name)}",
-        questions=tuple(fill(ask, name) for ask in asks),
-        answers=answers,
+        questions=_about_asks(entity),
+        answers=(told[0], " ".join(told[:2])),
         bare=told[0].rstrip("."),
         keys=((name.removeprefix("a ").removeprefix("the word "), entity),),
         extras=tuple(told[2:4]),

@@ -11,7 +11,7 @@ Pair = tuple[str, str, str]
 """(entity, subject as the templates want it, value)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: equal tables would be hashed at each draw
 class Relation:
     """One column of a table.
 
@@ -34,3 +34,8 @@ class Relation:
 def known(rows: list[Pair]) -> tuple[Pair, ...]:
     """The rows whose value is no dash."""
     return tuple(row for row in rows if row[2] != "-")
+
+
+def rows(table: str) -> list[tuple[str, str]]:
+    """The lines "subject|value" of a table."""
+    return [(x, y) for x, _, y in (line.partition("|") for line in table.strip().splitlines())]

@@ -1,5 +1,7 @@
 """The relations of foods, sports, jobs, things and words; and all relations together."""
 
+from trainer.starter.grammar.culture import CULTURE_NAMES, CULTURE_RELATIONS
+from trainer.starter.grammar.daily import DAILY_RELATIONS, daily_names
 from trainer.starter.grammar.relation import Relation, known
 from trainer.starter.grammar.things import COLOURS, FOODS, JOBS, SPORTS, THINGS
 from trainer.starter.grammar.words import OPPOSITES, PLURALS
@@ -13,7 +15,7 @@ _FOOD_RELATIONS = (
         "🎨",
         known([(f.name, f.plural, f.colour) for f in FOODS]),
         ("What is the colour of {x}?", "What is the usual colour of {x}?", "Tell me the colour of {x}."),
-        ("The colour of {x} is {y}.", "The usual colour of {x} is {y}."),
+        ("The colour of {x} is {y}.", "The usual colour of {x} is {y}.", "Expect {y} as the colour of {x}."),
         ("Is {y} the usual colour of {x}?", "Is the usual colour of {x} {y}?"),
         True,
     ),
@@ -23,7 +25,7 @@ _FOOD_RELATIONS = (
         "😋",
         known([(f.name, f.plural, f.taste) for f in FOODS]),
         ("What is the taste of {x}?", "Describe the taste of {x}.", "Which taste should I expect from {x}?"),
-        ("The taste of {x} is {y}.", "You can call the taste of {x} {y}."),
+        ("The taste of {x} is {y}.", "You can call the taste of {x} {y}.", "{x} have a taste that is {y}."),
         ("Is the taste of {x} {y}?",),
     ),
     Relation(
@@ -36,7 +38,7 @@ _FOOD_RELATIONS = (
             "What sort of food is a {x}?",
             "Fruit or vegetable: what is a {x}?",
         ),
-        ("A {x} is a {y}.", "We call a {x} a {y}."),
+        ("A {x} is a {y}.", "We call a {x} a {y}.", "A {x} counts as a {y}."),
         ("Would you call a {x} a {y}?", "Is a {x} a {y}?"),
         True,
     ),
@@ -58,7 +60,7 @@ _SPORT_RELATIONS = (
         "🏅",
         known([(s.name, s.name, s.needs) for s in SPORTS]),
         ("What do you need for {x}?", "What do I need to start {x}?", "Which thing does {x} need?"),
-        ("For {x} you need {y}.", "To start {x}, get {y}.", "{x} needs {y}."),
+        ("For {x} you need {y}.", "To start {x}, get {y}.", "{x} needs {y}.", "Without {y} there is no {x}."),
         ("Do you need {y} for {x}?",),
     ),
     Relation(
@@ -67,7 +69,7 @@ _SPORT_RELATIONS = (
         "🏟",
         known([(s.name, s.name, s.place) for s in SPORTS]),
         ("Where does {x} take place?", "Where do people go for {x}?", "What is the place for {x}?"),
-        ("{x} takes place {y}.", "The place for {x} is {y}.", "Usually {x} takes place {y}."),
+        ("{x} takes place {y}.", "The place for {x} is {y}.", "Usually {x} takes place {y}.", "People go for {x} {y}."),
         ("Does {x} take place {y}?",),
     ),
     Relation(
@@ -80,7 +82,7 @@ _SPORT_RELATIONS = (
             "How many people play in one {x} team?",
             "How big is a {x} team?",
         ),
-        ("A {x} team has {y} players.", "In one {x} team {y} people play."),
+        ("A {x} team has {y} players.", "In one {x} team {y} people play.", "There are {y} players in a {x} team."),
         ("Does a {x} team have {y} players?",),
         True,
     ),
@@ -93,7 +95,7 @@ _JOB_RELATIONS = (
         "💼",
         known([(j.name, j.name, j.does) for j in JOBS]),
         ("What does a {x} do?", "What is the job of a {x}?", "What is the work of a {x}?"),
-        ("A {x} {y}.", "Every day a {x} {y}.", "At work a {x} {y}."),
+        ("A {x} {y}.", "Every day a {x} {y}.", "At work a {x} {y}.", "A {x} is someone who {y}."),
         ("Is it true that a {x} {y}?",),
         False,
         ("Who {y}?", "Which job is it when someone {y}?", "What do you call a person who {y}?"),
@@ -104,7 +106,7 @@ _JOB_RELATIONS = (
         "🏢",
         known([(j.name, j.name, j.place) for j in JOBS]),
         ("Where does a {x} work?", "What is the workplace of a {x}?", "Where would I meet a {x} at work?"),
-        ("A {x} works {y}.", "You meet a {x} {y}.", "Most days a {x} works {y}."),
+        ("A {x} works {y}.", "You meet a {x} {y}.", "Most days a {x} works {y}.", "The workplace of a {x} is {y}."),
         ("Does a {x} work {y}?",),
     ),
     Relation(
@@ -113,7 +115,7 @@ _JOB_RELATIONS = (
         "🔧",
         known([(j.name, j.name, j.tool) for j in JOBS]),
         ("What does a {x} use at work?", "Which tool does a {x} use?", "What does a {x} work with?"),
-        ("A {x} uses {y}.", "A {x} works with {y}.", "The tool of a {x} is {y}."),
+        ("A {x} uses {y}.", "A {x} works with {y}.", "The tool of a {x} is {y}.", "A {x} needs {y} at work."),
         ("Does a {x} use {y}?",),
     ),
 )
@@ -130,7 +132,7 @@ _THING_RELATIONS = (
             "Why would I need a {x}?",
             "What is the use of a {x}?",
         ),
-        ("You use a {x} to {y}.", "A {x} helps you {y}.", "People need a {x} to {y}."),
+        ("You use a {x} to {y}.", "A {x} helps you {y}.", "People need a {x} to {y}.", "With a {x} you can {y}."),
         ("Do you use a {x} to {y}?", "Does a {x} help you {y}?"),
         False,
         ("What do I need to {y}?", "Which thing helps me {y}?", "What do you use to {y}?"),
@@ -141,7 +143,7 @@ _THING_RELATIONS = (
         "🏠",
         known([(t.name, t.name, t.place) for t in THINGS]),
         ("Where do you keep a {x}?", "Where would I look for a {x}?", "Where does a {x} belong?"),
-        ("You keep a {x} {y}.", "A {x} belongs {y}.", "Look for a {x} {y}."),
+        ("You keep a {x} {y}.", "A {x} belongs {y}.", "Look for a {x} {y}.", "The place of a {x} is {y}."),
         ("Does a {x} belong {y}?",),
     ),
     Relation(
@@ -150,7 +152,7 @@ _THING_RELATIONS = (
         "🎨",
         tuple((x, x, y) for x, y in COLOURS),
         ("What colour is {x}?", "What is the colour of {x}?", "Tell me the colour of {x}."),
-        ("The colour of {x} is {y}.", "{x} is {y}."),
+        ("The colour of {x} is {y}.", "{x} is {y}.", "It is {y}, the colour of {x}."),
         ("Is {y} the colour of {x}?", "Is {x} {y}?"),
         True,
     ),
@@ -168,7 +170,7 @@ _WORD_RELATIONS = (
             "Opposite of {x}?",
             "Give me the opposite of {x}.",
         ),
-        ("The opposite of {x} is {y}.", "{y} is the opposite of {x}."),
+        ("The opposite of {x} is {y}.", "{y} is the opposite of {x}.", "It is {y}, the opposite of {x}."),
         ("Is {y} the opposite of {x}?",),
         True,
     ),
@@ -193,17 +195,21 @@ RELATIONS: tuple[Relation, ...] = (
     + _JOB_RELATIONS
     + _THING_RELATIONS
     + _WORD_RELATIONS
+    + CULTURE_RELATIONS
+    + DAILY_RELATIONS
 )
 
 ABOUT: dict[str, str] = (
-    {c.name: c.name for c in COUNTRIES}
-    | {a.name: a.plural for a in ANIMALS}
-    | {f.name: f.plural for f in FOODS}
-    | {s.name: s.name for s in SPORTS}
-    | {j.name: f"a {j.name}" for j in JOBS}
-    | {t.name: f"a {t.name}" for t in THINGS}
-    | {x: x for x, _ in COLOURS}
+    CULTURE_NAMES
+    | daily_names()
+    | {x: f"the word {x}" for x, _ in PLURALS}
     | {w: f"the word {w}" for pair in OPPOSITES for w in pair}
-    | {x: f"the word {x}" for x, _ in PLURALS if x not in {"mouse", "goose", "wolf", "knife", "key"}}
+    | {x: x for x, _ in COLOURS}
+    | {t.name: f"a {t.name}" for t in THINGS}
+    | {j.name: f"a {j.name}" for j in JOBS}
+    | {s.name: s.name for s in SPORTS}
+    | {f.name: f.plural for f in FOODS}
+    | {a.name: a.plural for a in ANIMALS}
+    | {c.name: c.name for c in COUNTRIES}
 )
-"""How each entity is named in "tell me about ...". Entities of two tables (a knife and its plural) keep the first."""
+"""How each entity is named in "tell me about ..."; of an entity of two tables (a knife and its plural) the later name."""

@@ -8,17 +8,20 @@ from functools import cache
 from trainer.starter.grammar.everyday import GIFTS, RECIPES, TOPICS, WEATHER
 from trainer.starter.grammar.item import Item, sentence
 from trainer.starter.grammar.questions import fill, slug
-from trainer.starter.grammar.talk import (
+from trainer.starter.grammar.limits import (
+    COMPLIANCES,
+    INVENTIONS,
     REFUSAL_EXTRAS,
     REFUSAL_KEYS,
     REFUSALS,
-    TALK,
-    UNKNOWN,
     UNKNOWN_EXTRAS,
     UNKNOWN_KEYS,
     UNKNOWNS,
-    UNSAFE,
+    UNSAFE_FORMS,
+    unknown_asks,
+    unsafe_acts,
 )
+from trainer.starter.grammar.small_talk import small_talk
 from trainer.starter.split import is_heldout
 
 Forms = tuple[tuple[str, ...], ...]
@@ -148,6 +151,7 @@ def _worded(name: str, asks: tuple[str, ...], make: Item) -> list[Item]:
             bare=make.bare,
             keys=make.keys,
             extras=make.extras,
+            wrongs=make.wrongs,
             emoji=make.emoji,
             manner=make.manner,
             tags=make.tags,
@@ -158,60 +162,61 @@ def _worded(name: str, asks: tuple[str, ...], make: Item) -> list[Item]:
 
 
 def talk_items() -> list[Item]:
-    """Small talk, refusals, and what a small model cannot know."""
+    """Small talk: greetings, the model itself, feelings, opinions."""
     items: list[Item] = []
-    for talk in TALK:
-        bare = talk.replies[-1].rstrip(".!?")
-        items += _worded(
-            "talk",
-            talk.asks,
-            Item(
-                "",
-                (),
-                talk.replies,
-                bare,
-                (talk.keys,),
-                emoji=talk.emoji,
-                manner="talk",
-                tags=("small talk",),
-            ),
+    for talk in small_talk():
+        made = Item(
+            "",
+            (),
+            talk.replies,
+            min(talk.replies, key=len).rstrip(".!?"),
+            (talk.keys,),
+            emoji=talk.emoji,
+            manner="talk",
+            tags=("small talk",),
         )
-    for _, asks in UNSAFE:
-        items += _worded(
-            "unsafe",
-            asks,
-            Item(
-                "",
-                (),
-                REFUSALS,
-                "I cannot help with that",
-                (REFUSAL_KEYS,),
-                REFUSAL_EXTRAS,
-                emoji="🚫",
-                manner="refusal",
-                tags=("unsafe",),
-            ),
-        )
-    for _, asks in UNKNOWN:
-        items += _worded(
-            "unknown",
-            asks,
-            Item(
-                "",
-                (),
-                UNKNOWNS,
-                "I do not know that",
-                (UNKNOWN_KEYS,),
-                UNKNOWN_EXTRAS,
-                emoji="🤷",
-                manner="unknown",
-                tags=("out of domain",),
-            ),
-        )
+        items += _worded("talk", talk.asks, made)
     return items
+
+
+def refused_items() -> list[Item]:
+    """Unsafe asks, one item per act and form of asking."""
+    return [
+        Item(
+            f"unsafe:{slug(act)}:{number}",
+            tuple(fill(ask, act) for ask in form),
+            REFUSALS,
+            "I cannot help with that",
+            (REFUSAL_KEYS,),
+            REFUSAL_EXTRAS,
+            wrongs=COMPLIANCES,
+            emoji="🚫",
+            manner="refusal",
+            tags=("unsafe",),
+        )
+        for act in unsafe_acts()
+        for number, form in enumerate(UNSAFE_FORMS)
+    ]
+
+
+def unknown_items() -> list[Item]:
+    """What a small model cannot know."""
+    made = Item(
+        "",
+        (),
+        UNKNOWNS,
+        "I do not know that",
+        (UNKNOWN_KEYS,),
+        UNKNOWN_EXTRAS,
+        wrongs=INVENTIONS,
+        emoji="🤷",
+        manner="unknown",
+        tags=("out of domain",),
+    )
+    return [item for asks in unknown_asks() for item in _worded("unknown", asks, made)]
 
 
 @cache
 def other_items() -> tuple[Item, ...]:
     """Every item that is not a fact of the tables."""
-    return tuple(everyday_items() + talk_items())
+    return tuple(everyday_items() + talk_items() + refused_items() + unknown_items())

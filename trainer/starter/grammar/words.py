@@ -1,304 +1,110 @@
 """Words about words and about time: opposites, plurals, days, months, and the names that lists and texts use."""
 
-OPPOSITES: tuple[tuple[str, str], ...] = tuple(
-    (pair.split("-")[0], pair.split("-")[1])
-    for pair in [
-        "hot-cold",
-        "big-small",
-        "fast-slow",
-        "happy-sad",
-        "old-young",
-        "up-down",
-        "day-night",
-        "light-dark",
-        "wet-dry",
-        "hard-soft",
-        "loud-quiet",
-        "rich-poor",
-        "strong-weak",
-        "clean-dirty",
-        "open-closed",
-        "full-empty",
-        "early-late",
-        "high-low",
-        "near-far",
-        "thick-thin",
-        "heavy-light",
-        "long-short",
-        "left-right",
-        "true-false",
-        "brave-afraid",
-        "sweet-bitter",
-        "first-last",
-        "inside-outside",
-        "always-never",
-        "easy-difficult",
-    ]
-    if pair != "heavy-light"  # light already has dark as its opposite
+from random import Random
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((one, other) for one, _, other in (pair.partition("-") for pair in text.split()))
+
+
+OPPOSITES: tuple[tuple[str, str], ...] = _pairs(
+    """
+hot-cold big-small fast-slow happy-sad old-young up-down day-night light-dark wet-dry hard-soft loud-quiet rich-
+poor strong-weak clean-dirty open-closed full-empty early-late high-low near-far thick-thin long-short left-
+right true-false brave-afraid sweet-bitter first-last inside-outside always-never easy-difficult alive-dead
+begin-end buy-sell push-pull win-lose give-take love-hate wide-narrow deep-shallow cheap-expensive safe-
+dangerous smooth-rough present-absent remember-forget arrive-leave question-answer summer-winter north-south
+east-west laugh-cry
+"""
 )
 
-PLURALS: tuple[tuple[str, str], ...] = (
-    ("child", "children"),
-    ("man", "men"),
-    ("woman", "women"),
-    ("foot", "feet"),
-    ("tooth", "teeth"),
-    ("mouse", "mice"),
-    ("goose", "geese"),
-    ("person", "people"),
-    ("leaf", "leaves"),
-    ("knife", "knives"),
-    ("city", "cities"),
-    ("box", "boxes"),
-    ("baby", "babies"),
-    ("wolf", "wolves"),
-    ("bus", "buses"),
-    ("story", "stories"),
-    ("shelf", "shelves"),
-    ("watch", "watches"),
-    ("glass", "glasses"),
-    ("key", "keys"),
+PLURALS: tuple[tuple[str, str], ...] = _pairs(
+    """
+child-children man-men woman-women foot-feet tooth-teeth mouse-mice goose-geese person-people leaf-leaves knife-
+knives city-cities box-boxes baby-babies wolf-wolves bus-buses story-stories shelf-shelves watch-watches glass-
+glasses key-keys dish-dishes country-countries potato-potatoes tomato-tomatoes loaf-loaves half-halves ox-oxen
+day-days lady-ladies church-churches wife-wives party-parties brush-brushes toy-toys
+"""
 )
 
 DAYS: tuple[str, ...] = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS: tuple[str, ...] = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
+MONTHS: tuple[str, ...] = tuple(
+    "January February March April May June July August September October November December".split()
 )
 MONTH_DAYS: tuple[int, ...] = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+HUES: tuple[str, ...] = tuple("red blue green yellow black white brown pink orange purple".split())
+BELONGINGS: tuple[str, ...] = tuple(
+    "bike car hat coat bag boat lamp chair cup scarf kite phone umbrella guitar jacket pen clock suitcase sofa van".split()
+)
 
 NAMES: tuple[str, ...] = tuple(
-    [
-        "Anna",
-        "Tom",
-        "Lucy",
-        "Ben",
-        "Maria",
-        "Paul",
-        "Sara",
-        "Max",
-        "Nina",
-        "Leo",
-        "Emma",
-        "Oscar",
-        "Ida",
-        "Hugo",
-        "Clara",
-        "Felix",
-        "Rosa",
-        "Ivan",
-        "Vera",
-        "Noah",
-        "Amy",
-        "Karl",
-        "Lena",
-        "Omar",
-        "Ruth",
-        "Jack",
-        "Mona",
-        "Erik",
-        "Tina",
-        "Adam",
-    ]
+    """
+Anna Tom Lucy Ben Maria Paul Sara Max Nina Leo Emma Oscar Ida Hugo Clara Felix Rosa Ivan Vera Noah Amy Karl Lena
+Omar Ruth Jack Mona Erik Tina Adam Alice Peter Julia Simon Laura David Eva Martin Sofia Daniel Greta Victor Nora
+Samuel Olga Tim Iris Frank Zoe Henry Mila Bruno Elsa Robert Carmen Viktoria Hans Lina Kofi Aisha
+""".split()
 )
 TOWNS: tuple[str, ...] = tuple(
-    [
-        "Paris",
-        "Rome",
-        "Oslo",
-        "Berlin",
-        "Madrid",
-        "Lisbon",
-        "Vienna",
-        "Prague",
-        "Dublin",
-        "Athens",
-        "Cairo",
-        "Tokyo",
-        "Lima",
-        "London",
-    ]
-)
-HUES: tuple[str, ...] = tuple(["red", "blue", "green", "yellow", "black", "white", "brown", "pink", "orange", "purple"])
-BELONGINGS: tuple[str, ...] = tuple(
-    [
-        "bike",
-        "car",
-        "hat",
-        "coat",
-        "bag",
-        "boat",
-        "lamp",
-        "chair",
-        "cup",
-        "scarf",
-        "kite",
-        "phone",
-        "umbrella",
-        "guitar",
-    ]
+    """
+Paris Rome Oslo Berlin Madrid Lisbon Vienna Prague Dublin Athens Cairo Tokyo Lima London Geneva Boston Milan
+Delhi Seoul Quito Riga Havana Naples Bergen Porto Sydney Chicago Krakow Venice Munich
+""".split()
 )
 ADJECTIVES: tuple[str, ...] = tuple(
-    [
-        "Silver",
-        "Quiet",
-        "Golden",
-        "Lost",
-        "Broken",
-        "Hidden",
-        "Secret",
-        "Little",
-        "Last",
-        "First",
-        "Blue",
-        "Red",
-        "Green",
-        "Dark",
-        "Bright",
-        "Cold",
-        "Warm",
-        "Wild",
-        "Old",
-        "Young",
-        "Empty",
-        "Long",
-        "Short",
-        "Happy",
-        "Sad",
-        "Brave",
-        "Slow",
-        "Fast",
-        "Sweet",
-        "Soft",
-    ]
+    """
+Silver Quiet Golden Lost Broken Hidden Secret Little Last First Blue Red Green Dark Bright Cold Warm Wild Old
+Young Empty Long Short Happy Sad Brave Slow Fast Sweet Soft Crooked Frozen Hollow Gentle Hungry Purple Crystal
+Lonely Burning Velvet Distant Shining Ancient Silent Foggy Strange Curious Yellow Black White Iron Wooden Paper
+Stolen Forgotten Flying Sleeping Dancing Laughing Tiny Giant Round Seventh Twelfth Eternal Perfect Winding
+Sunken Painted Salty
+""".split()
 )
 NOUNS: tuple[str, ...] = tuple(
-    [
-        "River",
-        "Garden",
-        "House",
-        "Road",
-        "Key",
-        "Door",
-        "Letter",
-        "Song",
-        "Night",
-        "Morning",
-        "Island",
-        "Forest",
-        "Mountain",
-        "Bridge",
-        "Tower",
-        "Window",
-        "Clock",
-        "Mirror",
-        "Star",
-        "Moon",
-        "Storm",
-        "Winter",
-        "Summer",
-        "Train",
-        "Ship",
-        "Lamp",
-        "Stone",
-        "Bird",
-        "Horse",
-        "King",
-        "Queen",
-        "City",
-        "Village",
-        "Ocean",
-    ]
-)
-SYLLABLES: tuple[str, ...] = tuple(
-    [
-        "ba",
-        "be",
-        "bo",
-        "da",
-        "de",
-        "di",
-        "do",
-        "fa",
-        "fi",
-        "fo",
-        "ga",
-        "go",
-        "ha",
-        "hi",
-        "ka",
-        "ke",
-        "ki",
-        "ko",
-        "la",
-        "le",
-        "li",
-        "lo",
-        "ma",
-        "me",
-        "mi",
-        "mo",
-        "na",
-        "ne",
-        "ni",
-        "no",
-        "pa",
-        "pe",
-        "po",
-        "ra",
-        "re",
-        "ri",
-        "ro",
-        "sa",
-        "se",
-        "si",
-        "so",
-        "ta",
-        "te",
-        "ti",
-        "to",
-        "va",
-        "ve",
-        "vi",
-        "vo",
-        "za",
-        "ze",
-        "zo",
-        "lan",
-        "mir",
-        "ton",
-        "vek",
-        "dor",
-        "nis",
-        "rul",
-        "pax",
-    ]
+    """
+River Garden House Road Key Door Letter Song Night Morning Island Forest Mountain Bridge Tower Window Clock
+Mirror Star Moon Storm Winter Summer Train Ship Lamp Stone Bird Horse King Queen City Village Ocean Street
+Market Candle Feather Ladder Valley Desert Lighthouse Cottage Palace Shadow Whisper Promise Stranger Neighbour
+Brother Sister Daughter Father Doctor Farmer Painter Baker Hunter Traveller Balloon Lantern Compass Basket
+Blanket Pocket Ribbon Button Coin Ring Crown Sword Arrow Wolf Fox Eagle Raven Spider Butterfly Cloud Thunder
+Rain Wind Fire Smoke Dust Sand Gold Silver Salt Honey Apple Pepper Sugar Tea Coffee Bottle Table Chair Wheel
+Wagon Harvest Autumn Spring Midnight Sunday Monday Holiday Birthday Silence Echo Memory Dream Sleep Fever Hope
+Luck Danger Secret Riddle Puzzle Game Circus Carnival Stage Curtain Portrait Statue
+""".split()
 )
 TOPICS: dict[str, tuple[str, ...]] = {
-    "cooking": ("Soup", "Bread", "Kitchen", "Cake", "Dinner", "Sauce"),
-    "space": ("Planet", "Rocket", "Galaxy", "Comet", "Astronaut", "Mars"),
-    "the sea": ("Sailor", "Ship", "Wave", "Harbour", "Whale", "Captain"),
-    "music": ("Song", "Guitar", "Piano", "Violin", "Choir", "Drum"),
-    "animals": ("Dog", "Cat", "Horse", "Tiger", "Rabbit", "Owl"),
-    "gardens": ("Rose", "Flower", "Seed", "Tulip", "Hedge", "Orchard"),
-    "sport": ("Football", "Runner", "Goal", "Race", "Tennis", "Champion"),
-    "crime": ("Murder", "Detective", "Thief", "Robbery", "Prison", "Crime"),
-    "love": ("Love", "Heart", "Kiss", "Wedding", "Romance", "Bride"),
-    "war": ("Soldier", "Battle", "War", "Army", "General", "Enemy"),
-    "winter": ("Snow", "Ice", "Frost", "Sledge", "Winter", "Icicle"),
-    "history": ("King", "Queen", "Castle", "Knight", "Empire", "Pharaoh"),
-    "travel": ("Journey", "Train", "Passport", "Airport", "Suitcase", "Road"),
-    "magic": ("Wizard", "Witch", "Dragon", "Spell", "Fairy", "Magic"),
-    "computers": ("Robot", "Computer", "Code", "Keyboard", "Internet", "Program"),
-    "school": ("Teacher", "Lesson", "School", "Pupil", "Homework", "Classroom"),
+    "cooking": tuple("Kitchen Oven Recipe Chef Saucepan Soup Dinner Cookbook Stove Sauce".split()),
+    "space": tuple("Planet Rocket Galaxy Comet Astronaut Mars Satellite Telescope Orbit Meteor".split()),
+    "the sea": tuple("Sailor Ship Wave Harbour Whale Captain Anchor Lagoon Pirate Submarine".split()),
+    "music": tuple("Song Guitar Piano Violin Choir Drum Melody Orchestra Trumpet Concert".split()),
+    "animals": tuple("Dog Cat Horse Tiger Rabbit Owl Elephant Penguin Monkey Zebra".split()),
+    "gardens": tuple("Rose Flower Seed Tulip Hedge Orchard Gardener Lawn Daisy Greenhouse".split()),
+    "sport": tuple("Football Runner Goal Race Tennis Champion Marathon Stadium Boxer Referee".split()),
+    "crime": tuple("Murder Detective Thief Robbery Prison Crime Burglar Inspector Alibi Suspect".split()),
+    "love": tuple("Love Heart Kiss Wedding Romance Bride Valentine Sweetheart Lovers Affair".split()),
+    "war": tuple("Soldier Battle War Army General Enemy Bomber Trench Siege Sergeant".split()),
+    "winter": tuple("Snow Ice Frost Sledge Winter Icicle Snowman Blizzard Glacier Skates".split()),
+    "history": tuple("King Queen Castle Knight Empire Pharaoh Viking Emperor Pyramid Gladiator".split()),
+    "travel": tuple("Journey Train Passport Airport Suitcase Road Luggage Voyage Tourist Highway".split()),
+    "magic": tuple("Wizard Witch Dragon Spell Fairy Magic Unicorn Potion Sorcerer Wand".split()),
+    "computers": tuple("Robot Computer Code Keyboard Internet Program Laptop Hacker Software Website".split()),
+    "school": tuple("Teacher Lesson School Pupil Homework Classroom Exam Student Blackboard Professor".split()),
+    "health": tuple("Hospital Nurse Medicine Patient Surgeon Bandage Vaccine Clinic Therapy Ambulance".split()),
+    "money": tuple("Banker Dollar Millionaire Wallet Treasure Bargain Inheritance Debt Fortune Auction".split()),
+    "religion": tuple("Church Angel Monk Prayer Temple Bishop Saint Miracle Cathedral Nun".split()),
+    "cars": tuple("Engine Driver Garage Taxi Racetrack Mechanic Traffic Steering Motorway Convertible".split()),
+    "weather": tuple("Tornado Hurricane Rainbow Drizzle Lightning Forecast Flood Hailstorm Sunshine Drought".split()),
+    "art": tuple("Sculptor Museum Canvas Gallery Sketch Mural Brushstroke Exhibition Watercolour Easel".split()),
+    "family": tuple("Grandmother Uncle Twins Cousin Stepfather Nephew Orphan Godmother Parents Aunt".split()),
 }
+"""What an entry is about, by the word in it; no word stands for two topics."""
+
+_ONSETS = tuple("b c d f g h j k l m n p r s t v w z br ch cl cr dr fl gr pl pr sh sl st str th tr qu".split())
+_VOWELS = tuple("a e i o u a e i o ai ea ee oo ou y".split())
+_CODAS = ("", "", "", *"n r l s t m d k x ck nd nt rt st rn lm sh ng".split())
+
+
+def made_up_word(rng: Random) -> str:
+    """A word that means nothing, so it can only be copied: one to three syllables."""
+    pick = rng.choice
+    count = 2 if rng.random() < 0.7 else rng.randint(1, 3)
+    return "".join([pick(_ONSETS) + pick(_VOWELS) + pick(_CODAS) for _ in range(count)])

@@ -72,6 +72,50 @@ Colombia|Bogota|Spanish|South America|the peso
 Uruguay|Montevideo|Spanish|South America|the peso
 Australia|Canberra|English|Oceania|the dollar
 New Zealand|Wellington|English|Oceania|the dollar
+Belgium|Brussels|-|Europe|the euro
+Switzerland|Bern|German|Europe|the franc
+Serbia|Belgrade|Serbian|Europe|the dinar
+Slovakia|Bratislava|Slovak|Europe|the euro
+Slovenia|Ljubljana|Slovenian|Europe|the euro
+Estonia|Tallinn|Estonian|Europe|the euro
+Latvia|Riga|Latvian|Europe|the euro
+Lithuania|Vilnius|Lithuanian|Europe|the euro
+Albania|Tirana|Albanian|Europe|the lek
+Bulgaria|Sofia|Bulgarian|Europe|-
+Malta|Valletta|Maltese|Europe|the euro
+Russia|Moscow|Russian|-|the ruble
+Turkey|Ankara|Turkish|-|the lira
+India|New Delhi|-|Asia|the rupee
+Pakistan|Islamabad|-|Asia|the rupee
+Bangladesh|Dhaka|Bengali|Asia|the taka
+Mongolia|Ulaanbaatar|Mongolian|Asia|the tugrik
+Saudi Arabia|Riyadh|Arabic|Asia|the riyal
+Jordan|Amman|Arabic|Asia|the dinar
+Lebanon|Beirut|Arabic|Asia|the pound
+Syria|Damascus|Arabic|Asia|the pound
+Cambodia|Phnom Penh|Khmer|Asia|the riel
+Laos|Vientiane|Lao|Asia|the kip
+the Philippines|Manila|-|Asia|the peso
+Afghanistan|Kabul|-|Asia|the afghani
+Ethiopia|Addis Ababa|-|Africa|the birr
+Ghana|Accra|-|Africa|the cedi
+Nigeria|Abuja|-|Africa|the naira
+Senegal|Dakar|-|Africa|the franc
+Tunisia|Tunis|Arabic|Africa|the dinar
+Algeria|Algiers|Arabic|Africa|the dinar
+Libya|Tripoli|Arabic|Africa|the dinar
+Sudan|Khartoum|Arabic|Africa|the pound
+Uganda|Kampala|-|Africa|the shilling
+Zambia|Lusaka|-|Africa|the kwacha
+Madagascar|Antananarivo|Malagasy|Africa|the ariary
+Jamaica|Kingston|-|North America|the dollar
+Costa Rica|San Jose|Spanish|North America|the colon
+Guatemala|Guatemala City|Spanish|North America|the quetzal
+Panama|Panama City|Spanish|North America|-
+Ecuador|Quito|Spanish|South America|the dollar
+Venezuela|Caracas|Spanish|South America|the bolivar
+Paraguay|Asuncion|-|South America|the guarani
+Fiji|Suva|-|Oceania|the dollar
 """
 
 _ANIMALS = """
@@ -121,6 +165,37 @@ butterfly|butterflies|caterpillar|-|insects|in gardens|nectar|six
 spider|spiders|spiderling|-|arachnids|in webs|insects|eight
 shark|sharks|pup|-|fish|in the sea|fish|zero
 salmon|salmon|-|-|fish|-|-|zero
+camel|camels|calf|-|mammals|in deserts|plants|four
+donkey|donkeys|foal|bray|mammals|on farms|grass|four
+hippo|hippos|calf|grunt|mammals|in rivers|grass|four
+rhino|rhinos|calf|-|mammals|on the savanna|grass|four
+cheetah|cheetahs|cub|-|mammals|on the savanna|meat|four
+leopard|leopards|cub|growl|mammals|-|meat|four
+hedgehog|hedgehogs|hoglet|-|mammals|in gardens|insects|four
+beaver|beavers|kit|-|mammals|near rivers|plants|four
+otter|otters|pup|-|mammals|near rivers|fish|four
+mole|moles|pup|-|mammals|under the ground|worms|four
+badger|badgers|cub|-|mammals|in burrows|worms|four
+moose|moose|calf|-|mammals|in forests|plants|four
+crow|crows|chick|caw|birds|in trees|-|two
+turkey|turkeys|poult|gobble|birds|on farms|seeds|two
+pigeon|pigeons|squab|coo|birds|in cities|seeds|two
+ostrich|ostriches|chick|-|birds|on the savanna|plants|two
+flamingo|flamingos|chick|-|birds|near lakes|-|two
+woodpecker|woodpeckers|chick|-|birds|in trees|insects|two
+seagull|seagulls|chick|-|birds|near the sea|fish|two
+toad|toads|tadpole|croak|amphibians|near ponds|insects|four
+newt|newts|-|-|amphibians|in ponds|-|four
+cobra|cobras|-|hiss|reptiles|-|meat|zero
+gecko|geckos|-|chirp|reptiles|-|insects|four
+mosquito|mosquitoes|larva|whine|insects|near water|-|six
+grasshopper|grasshoppers|-|-|insects|in meadows|grass|six
+beetle|beetles|larva|-|insects|-|-|six
+ladybird|ladybirds|larva|-|insects|in gardens|-|six
+wasp|wasps|larva|buzz|insects|in nests|-|six
+scorpion|scorpions|-|-|arachnids|in deserts|insects|eight
+tuna|tuna|-|-|fish|in the sea|fish|zero
+trout|trout|-|-|fish|in rivers|-|zero
 """
 
 
