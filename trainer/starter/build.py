@@ -3,6 +3,8 @@
     from trainer.starter.build import build
     build(Path("trainer/starter/weights"), tokens=28_000_000, seed=0)
 
+    build(judge, tokens=8_000_000, seed=0, recipe=judge_recipe(), start=Path("trainer/starter/weights"))
+
 Training is in pieces if need be: the state is saved every few minutes, and a second call with the same `state` goes on
 from there. The plan is in tokens, not minutes: a busy machine builds later, never another model.
 """
@@ -11,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,10 +21,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from trainer.starter.judge.pairs import draw_judgement
 from trainer.starter.muon import Muon, split_parameters
 from trainer.starter.network import (
     EPSILON,
@@ -33,12 +37,13 @@ from trainer.starter.network import (
     rotations,
     weighted_loss,
 )
-from trainer.starter.stream import REPEAT_WEIGHT, Batch, Stream
+from trainer.starter.stream import REPEAT_WEIGHT, Batch, Plan, Stream, chat_plan
 from trainer.starter.tokenizer import END, PAD, save_tokenizer, train_tokenizer
 
 MUON_RATE = 0.02
 ADAM_RATE = 3e-3
 HELD = 0.5  # part of the tokens at the full rate; then linear down
+JUDGE_PEAK = 0.3  # of the full rate: the judge starts from what the chat model knows
 WARM_UP_STEPS = 50
 SAVE_SECONDS = 150.0
 REPORT_SECONDS = 20.0
@@ -49,6 +54,26 @@ def rate_at(progress: float, step: int) -> float:
     warm = min(1.0, (step + 1) / WARM_UP_STEPS)
     falling = 1.0 if progress < HELD else max(0.01, (1.0 - progress) / (1.0 - HELD))
     return warm * falling
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a build learns: its name is kept in saved states; `peak` is a factor on every learning rate."""
+
+    name: str
+    plan: Plan
+    peak: float = 1.0
+
+
+def chat_recipe() -> Recipe:
+    """The chat model, from scratch."""
+    return Recipe("chat", chat_plan())
+
+
+def judge_recipe() -> Recipe:
+    """The judge, from the chat model: only its verdicts have weight."""
+    plan = Plan({"judge": draw_judgement}, {"judge": 1.0}, ((1.01, {"judge": 1.0}),), user_weight=0.0)
+    return Recipe("judge", plan, JUDGE_PEAK)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -105,13 +130,14 @@ def export(parameters: Parameters, tokenizer: Tokenizer, shape: Shape, out: Path
 class Training:
     """Everything a saved state holds: parameters, both optimisers, the stream, and what was done so far."""
 
-    def __init__(self, tokenizer: Tokenizer, shape: Shape, seed: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, shape: Shape, seed: int, recipe: Recipe | None = None) -> None:
         self.tokenizer, self.shape, self.seed = tokenizer, shape, seed
+        self.recipe = recipe or chat_recipe()
         self.parameters = create_parameters(shape, seed)
         matrices, rest = split_parameters(self.parameters)
         self.muon = Muon(matrices)
         self.adam = torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.97), weight_decay=0.01)
-        self.stream = Stream(tokenizer, seed)
+        self.stream = Stream(tokenizer, seed, self.recipe.plan)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
 
     def save(self, path: Path) -> None:
@@ -122,6 +148,7 @@ class Training:
             "adam": self.adam.state_dict(),
             "stream": self.stream.state(),
             "seed": self.seed,
+            "recipe": self.recipe.name,
             "step": self.step,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -130,21 +157,40 @@ class Training:
         write_atomically(path, lambda beside: torch.save(state, beside))
 
     @classmethod
-    def load(cls, path: Path, shape: Shape, seed: int) -> "Training":
+    def load(cls, path: Path, shape: Shape, seed: int, recipe: Recipe | None = None) -> "Training":
         """Go on from a saved state, exactly as if there had been no pause.
 
-        Raises ValueError where the state was begun with another seed.
+        Raises ValueError where the state was begun with another seed or recipe.
         """
+        recipe = recipe or chat_recipe()
         state = torch.load(path, weights_only=False)  # our own file, written by `save`
         if state["seed"] != seed:
             raise ValueError(f"{path} was begun with seed {state['seed']}, not {seed}: name that seed or remove it.")
-        training = cls(Tokenizer.from_str(state["tokenizer"]), shape, seed)
+        if state["recipe"] != recipe.name:
+            raise ValueError(f"{path} is a state of the {state['recipe']} model, not of the {recipe.name}: remove it.")
+        training = cls(Tokenizer.from_str(state["tokenizer"]), shape, seed, recipe)
         for name, saved in state["parameters"].items():
             training.parameters[name].data.copy_(saved)
         training.muon.load_state_dict(state["muon"])
         training.adam.load_state_dict(state["adam"])
         training.stream.restore(state["stream"])
         training.step, training.tokens, training.seconds = state["step"], state["tokens"], state["seconds"]
+        return training
+
+    @classmethod
+    def begin(cls, shape: Shape, seed: int, recipe: Recipe, start: Path | None) -> "Training":
+        """A new training, from scratch or from the weights and tokenizer of the folder `start`.
+
+        Raises ValueError where the folder's weights have another shape.
+        """
+        if start is None:
+            return cls(train_tokenizer(seed), shape, seed, recipe)
+        training = cls(Tokenizer.from_file(str(start / "tokenizer.json")), shape, seed, recipe)
+        given = load_file(start / "model.safetensors")
+        for name, p in training.parameters.items():
+            if name not in given or given[name].shape != p.shape:
+                raise ValueError(f"{start} has no {name} of shape {tuple(p.shape)}: name a folder of this shape.")
+            p.data.copy_(given[name].float())
         return training
 
     def update(self, loss_of: Callable[[Batch], tuple[Tensor, Tensor]], progress: float) -> float:
@@ -154,7 +200,7 @@ class Training:
         self.stream.note_repeat_loss(float(repeat_loss))
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
-        rate = rate_at(progress, self.step)
+        rate = rate_at(progress, self.step) * self.recipe.peak
         self.muon.step(MUON_RATE * rate)
         for group in self.adam.param_groups:
             group["lr"] = ADAM_RATE * rate
@@ -171,23 +217,25 @@ def build(
     tokens: int = 28_000_000,
     seed: int = 0,
     *,
+    recipe: Recipe | None = None,
+    start: Path | None = None,
     state: Path | None = None,
     compile_network: bool = True,
     shape: Shape | None = None,
     report: Callable[[str], None] = print,
 ) -> None:
-    """Train on `tokens` tokens in all and write the model to `out`.
+    """Train on `tokens` tokens in all, from scratch or from the folder `start`, and write the model to `out`.
 
     With `state`, a file, progress is saved there and a call that finds it goes on, also after the last token of an
     earlier plan if `tokens` is now larger. Uses one thread. Lines with loss, speed and remaining time go to `report`.
     """
     torch.set_num_threads(1)
-    shape = shape or Shape()
+    shape, recipe = shape or Shape(), recipe or chat_recipe()
     if state is not None and state.exists():
-        training = Training.load(state, shape, seed)
+        training = Training.load(state, shape, seed, recipe)
         report(f"going on after {training.tokens / 1e6:.1f}M tokens, {training.seconds / 60:.1f} minutes")
     else:
-        training = Training(train_tokenizer(seed), shape, seed)
+        training = Training.begin(shape, seed, recipe, start)
     cos, sin = rotations(shape)
 
     def loss_of(batch: Batch) -> tuple[Tensor, Tensor]:

@@ -21,10 +21,10 @@ __all__ = ["allowed", "draw_chat", "draw_drill", "draw_grounded", "draw_item"]
 
 
 @cache
-def _taught(kind: str) -> tuple[Item, ...]:
-    """The tables' items that are not held out; "fact" or "other"."""
+def _pool(kind: str, heldout: bool) -> tuple[Item, ...]:
+    """The tables' items that are taught, or those that are held out; "fact" or "other"."""
     items = fact_items() if kind == "fact" else other_items()
-    return tuple(item for item in items if not item.promptable or not is_heldout(item.group))
+    return tuple(item for item in items if (item.promptable and is_heldout(item.group)) == heldout)
 
 
 @cache
@@ -42,18 +42,21 @@ def allowed(conversation: Conversation) -> bool:
     )
 
 
-def draw_item(rng: Random) -> Item:
-    """One question of any kind but lists and texts; sums and yes/no questions may be held out (see `allowed`)."""
-    chance = rng.random()
-    if chance < 0.34:
-        return rng.choice(_taught("fact"))
-    if chance < 0.46:
-        return about_item(rng.choice(about_entities()), rng)
-    if chance < 0.55:
-        return random_doubt(rng)
-    if chance < 0.70:
-        return draw_sum(rng)
-    return rng.choice(_taught("other"))
+def draw_item(rng: Random, *, heldout: bool = False) -> Item:
+    """One question of any kind but lists and texts, taught or held out."""
+    while True:
+        chance = rng.random()
+        if chance < 0.34:
+            return rng.choice(_pool("fact", heldout))
+        if chance < 0.46:
+            if not heldout:
+                return about_item(rng.choice(about_entities()), rng)
+            continue
+        if chance >= 0.70:
+            return rng.choice(_pool("other", heldout))
+        item = random_doubt(rng) if chance < 0.55 else draw_sum(rng)
+        if is_heldout(item.group) == heldout:
+            return item
 
 
 def draw_chat(rng: Random) -> Conversation:

@@ -1,33 +1,34 @@
-"""Measures a starter model: right and well-formed replies, styles, variety, by kind of prompt.
+"""Measures a starter model and its judge on held-out questions: every figure with its number of cases and its bar.
 
-    from trainer.starter.evaluate import evaluate, format_table
-    print(format_table(evaluate(WEIGHTS)))
+    from trainer.starter.evaluate import evaluate
+    from trainer.starter.figures import format_figures
+    print(format_figures(evaluate(WEIGHTS, JUDGE_WEIGHTS)))
 
-Figures are shares in [0, 1] on held-out prompts; their names are "group/name/setting" with the settings greedy, t0.7
-and t1. "right/list/greedy" is the share of list prompts whose reply names the right entry and no other.
+Right and well-formed are the plain text checks of `check.py`; styles are those of `recognise`, at temperature 1.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random
-from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-from trainer.starter import WEIGHTS
-from trainer.starter.check import is_right, is_well_formed, packaged_prompts
-from trainer.starter.grammar.item import Message
+from trainer.starter.check import is_well_formed, passes
+from trainer.starter.figures import Figure, share
+from trainer.starter.grammar.recognise import STYLE_NAMES, recognise
+from trainer.starter.heldout import (
+    Question,
+    hand_lists,
+    hand_question,
+    heldout_prompts,
+    long_lists,
+    short_lists,
+    steered_facts,
+    sums,
+    texts,
+)
+from trainer.starter.judge.measure import judge_figures
 from trainer.starter.prompts import Prompt
-from trainer.starter.rules import RULES
-from trainer.starter.split import Split
+from trainer.starter.sampler import Sampler
 
-SETTINGS: dict[str, float] = {"greedy": 0.0, "t0.7": 0.7, "t1": 1.0}
+PROBES = 5  # prompts of which a hundred completions are compared
 TAGS = (
     "fact",
     "yes or no",
@@ -42,115 +43,69 @@ TAGS = (
     "text",
     "two turns",
 )
-MAX_NEW_TOKENS = 64
 
 
-class Sampler:
-    """A model folder, ready to complete prompts in left-padded batches on one thread."""
-
-    def __init__(self, model_dir: Path, batch_size: int = 32) -> None:
-        torch.set_num_threads(1)
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(str(model_dir), local_files_only=True, dtype=torch.float32)
-        loaded.eval()
-        self.model = loaded
-        self.batch_size = batch_size
-
-    def complete(self, prompts: Sequence[list[Message]], temperature: float, seed: int = 0) -> list[str]:
-        """One completion per prompt, in the prompts' order; temperature 0 is greedy."""
-        torch.manual_seed(seed)
-        ids = [
-            self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-            for messages in prompts
-        ]
-        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-        completions = [""] * len(ids)
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            for index, text in zip(rows, self._batch([ids[row] for row in rows], temperature), strict=True):
-                completions[index] = text
-        return completions
-
-    @torch.no_grad()
-    def _batch(self, ids: list[list[int]], temperature: float) -> list[str]:
-        longest = max(len(row) for row in ids)
-        pad = self.tokenizer.pad_token_id
-        tokens = torch.tensor([[pad] * (longest - len(row)) + row for row in ids])
-        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids])
-        sampling = (
-            {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-            if temperature > 0
-            else {"do_sample": False, "temperature": None}
-        )
-        made = self.model.generate(input_ids=tokens, attention_mask=mask, max_new_tokens=MAX_NEW_TOKENS, **sampling)
-        texts: list[str] = self.tokenizer.batch_decode(made[:, longest:], skip_special_tokens=True)
-        return texts
-
-
-def _as_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message["role"], "content": message["content"]} for message in messages]
-
-
-def _mean(values: Sequence[bool]) -> float:
-    return round(sum(values) / len(values), 3) if values else float("nan")
-
-
-def measure(prompts: Sequence[Prompt], completions: Sequence[str], setting: str) -> dict[str, float]:
-    """Every share of one setting; a rule's share is over the prompts without a system prompt."""
-    right = [is_right(prompt["messages"], text) is True for prompt, text in zip(prompts, completions, strict=True)]
-    figures = {
-        f"right/all/{setting}": _mean(right),
-        f"well-formed/all/{setting}": _mean([is_well_formed(text) for text in completions]),
-    }
-    for tag in TAGS:
-        figures[f"right/{tag}/{setting}"] = _mean(
-            [ok for ok, prompt in zip(right, prompts, strict=True) if tag in prompt["tags"]]
-        )
-    plain = [
-        (prompt, text) for prompt, text in zip(prompts, completions, strict=True) if "system" not in prompt["tags"]
-    ]
-    for name, rule in RULES.items():
-        figures[f"style/{name}/{setting}"] = _mean(
-            [rule(_as_dicts(prompt["messages"]), text) for prompt, text in plain]
-        )
-    return figures
-
-
-def evaluate(
-    model_dir: Path = WEIGHTS,
-    *,
-    split: Split = "heldout",
-    limit: int | None = None,
-    seed: int = 0,
-    settings: Sequence[str] = tuple(SETTINGS),
-) -> dict[str, float]:
-    """The figures of a model folder on the packaged prompts of a split, or on `limit` of them drawn with `seed`.
-
-    "distinct/100/t0.7" is the number of different replies among 100 to one prompt, over three prompts' mean.
-    """
-    prompts = [prompt for prompt in packaged_prompts() if prompt["split"] == split]
-    if limit is not None and limit < len(prompts):
-        prompts = Random(seed).sample(prompts, limit)
+def evaluate(model_dir: Path, judge_dir: Path | None = None, *, n: int = 500, seed: int = 0) -> list[Figure]:
+    """Every figure of a model folder, at most `n` cases each, and the judge's where there is one."""
     sampler = Sampler(model_dir)
-    figures: dict[str, float] = {"prompts": float(len(prompts))}
-    for setting in settings:
-        completions = sampler.complete([prompt["messages"] for prompt in prompts], SETTINGS[setting], seed)
-        figures |= measure(prompts, completions, setting)
-    probes = [prompt for prompt in prompts if "fact" in prompt["tags"]][:1] + [
-        prompt for prompt in prompts if "advice" in prompt["tags"]
-    ][:2]
-    for setting in (setting for setting in settings if SETTINGS[setting] > 0):
-        counts = [len(set(sampler.complete([probe["messages"]] * 100, SETTINGS[setting], seed))) for probe in probes]
-        figures[f"distinct/100/{setting}"] = round(sum(counts) / max(1, len(counts)), 1)
+    prompts = heldout_prompts(n, seed)
+    figures = chat_figures(sampler, prompts, seed)
+    figures += distinct_figures(sampler, prompts, seed)
+    figures += grounded_figures(sampler, n, seed)
+    figures.append(_obeyed(sampler, n, seed))
+    return figures + (judge_figures(judge_dir, n, seed) if judge_dir is not None else [])
+
+
+def chat_figures(sampler: Sampler, prompts: Sequence[Prompt], seed: int) -> list[Figure]:
+    """Right and well-formed, greedy and at temperature 1, over all and by tag; styles at temperature 1."""
+    asked = [prompt["messages"] for prompt in prompts]
+    greedy, sampled = sampler.complete(asked, 0.0, seed), sampler.complete(asked, 1.0, seed)
+    right = [_right(prompt, text) for prompt, text in zip(prompts, greedy, strict=True)]
+    right_sampled = [_right(prompt, text) for prompt, text in zip(prompts, sampled, strict=True)]
+    figures = [
+        share("well-formed, greedy", [is_well_formed(text) for text in greedy], 0.99),
+        share("right, greedy", right, 0.95),
+        share("well-formed, temperature 1", [is_well_formed(text) for text in sampled]),
+        share("right, temperature 1", right_sampled, 0.80),
+    ]
+    for tag in TAGS:
+        chosen = [ok for ok, prompt in zip(right, prompts, strict=True) if tag in prompt["tags"]]
+        figures += [share(f"right, greedy, {tag}", chosen)] if chosen else []
+    plain = [text for prompt, text in zip(prompts, sampled, strict=True) if "system" not in prompt["tags"]]
+    figures += [share(f"style, temperature 1, {name}", [recognise(text) == name for text in plain], 0.08) for name in STYLE_NAMES]
     return figures
 
 
-def format_table(figures: dict[str, float]) -> str:
-    """The figures as a table: one line per name, one column per setting."""
-    settings = [setting for setting in SETTINGS if any(name.endswith(f"/{setting}") for name in figures)]
-    names = list(dict.fromkeys(name.rsplit("/", 1)[0] for name in figures if "/" in name))
-    lines = [f"{'':24}" + "".join(f"{setting:>9}" for setting in settings)]
-    for name in names:
-        cells = (figures.get(f"{name}/{setting}") for setting in settings)
-        lines.append(f"{name:24}" + "".join(f"{'':>9}" if cell is None else f"{cell:>9.3f}" for cell in cells))
-    return "\n".join([f"{int(figures['prompts'])} prompts", *lines])
+def _right(prompt: Prompt, text: str) -> bool:
+    return passes(prompt["check"], text)
+
+
+def distinct_figures(sampler: Sampler, prompts: Sequence[Prompt], seed: int) -> list[Figure]:
+    """How many of a hundred completions of one prompt differ, at temperature 1; the mean of a few prompts."""
+    open_ones = [prompt for prompt in prompts if prompt["context"] is None and len(prompt["messages"]) == 1][:PROBES]
+    counts = [len(set(sampler.complete([probe["messages"]] * 100, 1.0, seed))) for probe in open_ones]
+    return [Figure("distinct of 100, temperature 1", sum(counts) / len(counts), 100 * len(counts), 75.0, share=False)]
+
+
+def grounded_figures(sampler: Sampler, n: int, seed: int) -> list[Figure]:
+    """Lists, texts and sums, greedy."""
+    hand = [hand_question(row) for row in hand_lists()][:n]
+    return [
+        _exact(sampler, "list of 3-6, exact", short_lists(n, seed), 0.95),
+        _exact(sampler, "list written by hand, exact", hand, 0.70),
+        _exact(sampler, "list of 30 titles, exact", long_lists(n, seed), 0.60),
+        _exact(sampler, "text, right", texts(n, seed), 0.80),
+        _exact(sampler, "sums, right", sums(n, seed), 0.95),
+    ]
+
+
+def _exact(sampler: Sampler, name: str, questions: Sequence[Question], bar: float) -> Figure:
+    completions = sampler.complete([messages for messages, _ in questions], 0.0)
+    return share(name, [passes(check, text) for (_, check), text in zip(questions, completions, strict=True)], bar)
+
+
+def _obeyed(sampler: Sampler, n: int, seed: int) -> Figure:
+    asked = steered_facts(n, seed)
+    completions = sampler.complete([messages for messages, _ in asked], 1.0, seed)
+    hits = [recognise(text) in styles for (_, styles), text in zip(asked, completions, strict=True)]
+    return share("system prompt obeyed, temperature 1", hits)

@@ -96,7 +96,7 @@ class Stream:
         self.spent: dict[str, float] = dict.fromkeys(("repeat", *self.plan.draws), 0.0)
         self.every = range(len(SPECIAL), VOCABULARY)
         self.common = sorted({tokenizer.encode(word).ids[0] for word in NAMES + NOUNS + ADJECTIVES + TOWNS + HUES})
-        self.copies = False  # once true, it stays so
+        self.copies = "repeat" not in self.plan.first_shares  # once true, it stays so
         self.repeat_loss = 8.0  # nats, running mean
         self.waiting: dict[int, list[Encoded]] = defaultdict(list)
 

@@ -221,11 +221,12 @@ def _wrongs(listing: Listing, ask: Ask, chosen: tuple[str, ...]) -> tuple[tuple[
     taken = {entry.lower() for entry in ask.entries}
     pool = listing.entries if chosen[0] in listing.entries else [label.label for label in listing.labels]
     others = [entry for entry in dict.fromkeys(pool) if entry.lower() not in taken]
-    if not ask.every:
-        return tuple((f"It is {other}.", other) for other in others[:6])
-    return tuple(
-        (f"They are {text}.", text) for text in (joined((*chosen[:-1], other)) for other in others[:4])
-    )
+    false = [(other,) for other in others[:6]] if not ask.every else [(*chosen[:-1], other) for other in others[:4]]
+    made = []
+    for number, named in enumerate(false):
+        answers = _answers(ask, named)
+        made.append((answers[number % len(answers)], joined(named)))
+    return tuple(made)
 
 
 def _not_to_name(listing: Listing, ask: Ask, chosen: tuple[str, ...]) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def siblings(relation: Relation, pair: Pair) -> tuple[str, ...]:
 def direct_item(relation: Relation, pair: Pair) -> Item:
     """ "What is the capital of France?"."""
     _, x, y = pair
-    statement = relation.statements[0]
+    ways = relation.statements
     return Item(
         group=f"{relation.name}:{slug(x)}",
         questions=tuple(fill(q, x, y) for q in relation.questions),
@@ -89,7 +89,10 @@ def direct_item(relation: Relation, pair: Pair) -> Item:
         bare=y,
         keys=(key_words(y) + _surname(relation, y),),
         extras=siblings(relation, pair),
-        wrongs=tuple((fill(statement, x, other), other) for other in _some(values_of(relation), y)),
+        wrongs=tuple(
+            (fill(ways[number % len(ways)], x, other), other)
+            for number, other in enumerate(_some(values_of(relation), y))
+        ),
         emoji=relation.emoji,
         tags=("fact", relation.topic),
     )
@@ -98,15 +101,18 @@ def direct_item(relation: Relation, pair: Pair) -> Item:
 def reversed_item(relation: Relation, pair: Pair) -> Item:
     """ "Which country has Paris as its capital?"."""
     _, x, y = pair
-    statement, subjects = relation.statements[0], [other for _, other, _ in relation.pairs]
+    ways = [statement for statement in relation.statements if "{x}" in statement]
+    subjects = [other for _, other, _ in relation.pairs]
     return Item(
         group=f"{relation.name}-of:{slug(y)}",
         questions=tuple(fill(q, x, y) for q in relation.reverse),
-        answers=tuple(fill(s, x, y) for s in relation.statements if "{x}" in s),
+        answers=tuple(fill(way, x, y) for way in ways),
         bare=x,
         keys=(key_words(x),),
         extras=siblings(relation, pair),
-        wrongs=tuple((fill(statement, other, y), other) for other in _some(subjects, x)),
+        wrongs=tuple(
+            (fill(ways[number % len(ways)], other, y), other) for number, other in enumerate(_some(subjects, x))
+        ),
         emoji=relation.emoji,
         tags=("fact", relation.topic),
     )
@@ -118,19 +124,24 @@ def doubt_item(relation: Relation, pair: Pair, other: str | None) -> Item:
     shown = y if other is None else other
     word, wrong = ("Yes", "No") if other is None else ("No", "Yes")
     truths = [fill(statement, x, y) for statement in relation.statements[:2]]
-    claim = fill(relation.statements[0], x, shown if other else "something else")
+    claims = [fill(statement, x, shown if other else values_of(relation)[0]) for statement in relation.statements[:2]]
     return Item(
         group=f"is:{relation.name}:{slug(x)}:{slug(shown)}",
         questions=tuple(fill(q, x, shown) for q in relation.doubt),
-        answers=(*(f"{word}, {_inner(truth, x, y)}" for truth in truths), *(f"{word}. {truth}" for truth in truths)),
+        answers=_both_ways(word, truths, x, y),
         bare=word.lower(),
         keys=((word.lower(),),),
         none_of=(wrong.lower(),),
         extras=siblings(relation, pair),
-        wrongs=((f"{wrong}, {_inner(claim, x, shown)}" if other else f"{wrong}, that is not true.", wrong.lower()),),
+        wrongs=tuple((claim, wrong.lower()) for claim in _both_ways(wrong, claims, x, shown)),
         emoji="✅" if other is None else "❌",
         tags=("fact", "yes or no", relation.topic),
     )
+
+
+def _both_ways(word: str, sentences: list[str], *names: str) -> tuple[str, ...]:
+    """Yes or no before each sentence, with a comma and with a full stop."""
+    return (*(f"{word}, {_inner(text, *names)}" for text in sentences), *(f"{word}. {text}" for text in sentences))
 
 
 def _inner(text: str, *names: str) -> str:

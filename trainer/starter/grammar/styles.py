@@ -188,7 +188,17 @@ def _evasive(item: Item, core: str, rng: Random) -> str:
 def wrong_of(item: Item, rng: Random) -> Item:
     """The item with one of its false replies in place of the right ones. Needs an item with `wrongs`."""
     false, bare = rng.choice(item.wrongs)
-    return Item(item.group, item.questions, (false,), bare, item.keys, emoji=item.emoji, manner=item.manner)
+    return Item(
+        item.group,
+        item.questions,
+        (false,),
+        bare,
+        item.keys,
+        item.extras,
+        emoji=item.emoji,
+        manner="fact" if item.manner in {"refusal", "unknown"} else item.manner,  # a false reply does not refuse
+        none_of=item.none_of,
+    )
 
 
 def render(item: Item, style: Style, rng: Random) -> str:

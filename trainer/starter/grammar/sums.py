@@ -11,6 +11,25 @@ LARGEST = 20
 LARGEST_PRACTISED = 99
 
 
+def _said(text: str, total: int) -> tuple[str, ...]:
+    """Every way to say the result of "7 plus 5" or "7 minus 5"."""
+    signs = text.replace("plus", "+").replace("minus", "-")
+    makes = "That makes" if "plus" in text else "That leaves"
+    return (
+        f"{text} is {total}.",
+        f"The answer is {total}.",
+        f"{signs} = {total}.",
+        f"{makes} {total}.",
+        f"It is {total}.",
+    )
+
+
+def _off(text: str, right: int) -> tuple[tuple[str, str], ...]:
+    """Near misses, each said in another way."""
+    near = sorted({right + 1, right + 2, right + 10, abs(right - 1), abs(right - 2)} - {right})
+    return tuple((_said(text, wrong)[(number + right) % 5], str(wrong)) for number, wrong in enumerate(near))
+
+
 def sum_item(a: int, b: int) -> Item:
     """a + b."""
     total = a + b
@@ -24,25 +43,14 @@ def sum_item(a: int, b: int) -> Item:
             f"What is {a} + {b}?",
             f"Calculate {a} + {b}.",
         ),
-        answers=(
-            f"{a} plus {b} is {total}.",
-            f"The answer is {total}.",
-            f"{a} + {b} = {total}.",
-            f"That makes {total}.",
-            f"It is {total}.",
-        ),
+        answers=_said(f"{a} plus {b}", total),
         bare=str(total),
         keys=((str(total),),),
         extras=(f"Start at {a} and count {b} up.", "That is a simple sum.", f"{b} plus {a} gives the same."),
-        wrongs=_off(total),
+        wrongs=_off(f"{a} plus {b}", total),
         emoji="🧮",
         tags=("sum",),
     )
-
-
-def _off(right: int) -> tuple[tuple[str, str], ...]:
-    near = {right + 1, right + 2, right + 10, abs(right - 1), abs(right - 2)} - {right}
-    return tuple((f"The answer is {wrong}.", str(wrong)) for wrong in sorted(near))
 
 
 def difference_item(a: int, b: int) -> Item:
@@ -57,17 +65,11 @@ def difference_item(a: int, b: int) -> Item:
             f"Take {b} away from {a}.",
             f"Calculate {a} - {b}.",
         ),
-        answers=(
-            f"{a} minus {b} is {rest}.",
-            f"The answer is {rest}.",
-            f"{a} - {b} = {rest}.",
-            f"That leaves {rest}.",
-            f"It is {rest}.",
-        ),
+        answers=_said(f"{a} minus {b}", rest),
         bare=str(rest),
         keys=((str(rest),),),
         extras=(f"Start at {a} and count {b} down.", "That is a simple sum."),
-        wrongs=_off(rest),
+        wrongs=_off(f"{a} minus {b}", rest),
         emoji="🧮",
         tags=("sum",),
     )

@@ -132,15 +132,18 @@ def question_item(text: str, facts: list[Fact], rng: Random, *, shown: bool = Tr
     stated, questions, value = rng.choice(facts)
     question = rng.choice(questions)
     others = [other for _, _, other in facts if other != value]
+    says = ("The text says: {v}.", "The answer is {v}.", "It says {v}.", stated.replace(value, "{v}"))
     shown_forms = (f"{text}\n{question}", f"Read this: {text}\n{question}", f"{question}\nText: {text}")
     return Item(
         group=text_group(text, question),
         questions=shown_forms if shown else (question,),
-        answers=(stated, f"The text says: {value}.", f"The answer is {value}.", f"It says {value}."),
+        answers=tuple([form.replace("{v}", value) for form in says]),
         bare=value,
         keys=((value,),),
         extras=("I found that in the text.", "The text says so.", "You can read it there."),
-        wrongs=tuple((f"The answer is {other}.", other) for other in dict.fromkeys(others)),
+        wrongs=tuple(
+            (says[number % len(says)].replace("{v}", other), other) for number, other in enumerate(dict.fromkeys(others))
+        ),
         emoji="📄",
         tags=("text",),
         context=text,

@@ -1,0 +1,45 @@
+"""A measured figure with its number of cases and its bar, and how figures are printed. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`value` of `n` cases; `bar` is what must be reached, None where nothing is asked for; `share` prints per cent."""
+
+    name: str
+    value: float
+    n: int
+    bar: float | None = None
+    share: bool = True
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the bar is reached; None without a bar."""
+        return None if self.bar is None else self.value >= self.bar
+
+    def line(self) -> str:
+        """The figure as one line: name, value, number of cases, bar, whether it is met."""
+        value, bar = (self._shown(number) for number in (self.value, self.bar))
+        verdict = {True: "met", False: "NOT met", None: ""}[self.met]
+        return f"{self.name:44}{value:>8}  n {self.n:<5}{f'bar {bar}' if self.bar is not None else '':12}{verdict}".rstrip()
+
+    def _shown(self, number: float | None) -> str:
+        if number is None:
+            return ""
+        return f"{number:.1%}" if self.share else f"{number:.1f}"
+
+
+def share(name: str, hits: Sequence[bool], bar: float | None = None) -> Figure:
+    """The share of hits. Raises ValueError without a case: nothing was measured."""
+    if not hits:
+        raise ValueError(f"{name}: no cases to measure.")
+    return Figure(name, sum(hits) / len(hits), len(hits), bar)
+
+
+def format_figures(figures: Sequence[Figure]) -> str:
+    """One line per figure, and how many bars are met."""
+    barred = [figure for figure in figures if figure.met is not None]
+    met = sum(figure.met is True for figure in barred)
+    return "\n".join([*(figure.line() for figure in figures), f"{met} of {len(barred)} bars met"])

@@ -1,0 +1,39 @@
+"""Which of the eight styles a reply has, by its first words: for measuring, never for training."""
+
+import re
+from functools import cache
+from typing import Literal
+
+from trainer.starter.grammar.styles import CURT, DETAILED, DODGES, HEDGES, POLITE, RUDE, SHORT_HEDGES
+
+StyleName = Literal["polite", "plain", "detailed", "brief", "emoji", "curt", "rude", "evasive"]
+STYLE_NAMES: tuple[StyleName, ...] = ("polite", "plain", "detailed", "brief", "emoji", "curt", "rude", "evasive")
+BRIEF_WORDS = 4
+
+_EMOJI = re.compile("^[\u2190-\u2bff\U0001f000-\U0001faff0-9]\ufe0f?\u20e3?")
+
+
+@cache
+def _openers() -> tuple[tuple[StyleName, tuple[str, ...]], ...]:
+    by_manner = {name: {o for openers in table.values() for o in openers} for name, table in _TABLES.items()}
+    return (
+        ("polite", tuple(by_manner["polite"])),
+        ("detailed", tuple(by_manner["detailed"])),
+        ("rude", RUDE),
+        ("evasive", (*HEDGES, *SHORT_HEDGES, *DODGES)),
+        ("curt", CURT),
+    )
+
+
+_TABLES = {"polite": POLITE, "detailed": DETAILED}
+
+
+def recognise(reply: str) -> StyleName:
+    """The style whose opener the reply begins with; else emoji, brief (at most four words) or plain."""
+    text = reply.strip()
+    for name, openers in _openers():
+        if text.startswith(openers):
+            return name
+    if _EMOJI.match(text) and not text[:1].isdigit():
+        return "emoji"
+    return "brief" if len(text.split()) <= BRIEF_WORDS else "plain"
