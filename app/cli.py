@@ -261,13 +261,19 @@ def starter_build(
     out: Annotated[Path, typer.Option(help="Folder for the weights; the build's state is kept beside it.")],
     tokens: Annotated[int, typer.Option(min=1, help="How many tokens to train on, in all.")] = 28_000_000,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+    judge: Annotated[bool, typer.Option("--judge", help="Train the judge, from the chat model in --start.")] = False,
+    start: Annotated[Path | None, typer.Option(help="Folder the judge starts from; default: the starter.")] = None,
 ) -> None:
-    """Train the starter model from its grammar; ended early, the same call goes on where it was."""
-    from trainer.starter.build import build
+    """Train the starter model, or its judge, from the grammar; ended early, the same call goes on where it was."""
+    from trainer.starter import WEIGHTS
+    from trainer.starter.build import build, chat_recipe, judge_recipe
 
+    if start is not None and not judge:
+        raise Invalid("--start is for --judge.", hint="The chat model is trained from scratch; leave --start out.")
+    recipe, begin = (judge_recipe(), start or WEIGHTS) if judge else (chat_recipe(), None)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        build(out, tokens=tokens, seed=seed, state=out.parent / f"{out.name}.state.pt")
+        build(out, tokens=tokens, seed=seed, recipe=recipe, start=begin, state=out.parent / f"{out.name}.state.pt")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
@@ -275,13 +281,19 @@ def starter_build(
 @starter.command("evaluate")
 def starter_evaluate(
     model: Annotated[Path | None, typer.Option(help="Folder of the weights; default: the embedded ones.")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Folder of the judge; default: the embedded one.")] = None,
+    n: Annotated[int, typer.Option(min=1, help="Completions per line, where that many questions are held out.")] = 500,
+    seed: Annotated[int, typer.Option(help="Seed of the questions and of the samples.")] = 0,
 ) -> None:
-    """Measure the starter model on held-out prompts."""
-    from trainer.starter import WEIGHTS
+    """Measure the starter model and its judge on held-out questions; each line with its n and its bar."""
+    from trainer.starter import JUDGE_WEIGHTS, WEIGHTS
     from trainer.starter.evaluate import evaluate as measure
-    from trainer.starter.evaluate import format_table
+    from trainer.starter.figures import format_figures
 
-    print(format_table(measure(model or WEIGHTS)))
+    judged = judge or (JUDGE_WEIGHTS if JUDGE_WEIGHTS.exists() else None)
+    print(format_figures(measure(model or WEIGHTS, judged, n=n, seed=seed)))
+    if judged is None:
+        print(f"no judge was measured: {JUDGE_WEIGHTS} does not exist; train one with prefloop starter build --judge")
 
 
 def _fields(given: list[str]) -> dict[str, Any]:

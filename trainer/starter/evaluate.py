@@ -72,7 +72,10 @@ def chat_figures(sampler: Sampler, prompts: Sequence[Prompt], seed: int) -> list
         chosen = [ok for ok, prompt in zip(right, prompts, strict=True) if tag in prompt["tags"]]
         figures += [share(f"right, greedy, {tag}", chosen)] if chosen else []
     plain = [text for prompt, text in zip(prompts, sampled, strict=True) if "system" not in prompt["tags"]]
-    figures += [share(f"style, temperature 1, {name}", [recognise(text) == name for text in plain], 0.08) for name in STYLE_NAMES]
+    figures += [
+        share(f"style, temperature 1, {name}", [recognise(text) == name for text in plain], 0.08)
+        for name in STYLE_NAMES
+    ]
     return figures
 
 

@@ -21,13 +21,11 @@ class Figure:
 
     def line(self) -> str:
         """The figure as one line: name, value, number of cases, bar, whether it is met."""
-        value, bar = (self._shown(number) for number in (self.value, self.bar))
         verdict = {True: "met", False: "NOT met", None: ""}[self.met]
-        return f"{self.name:44}{value:>8}  n {self.n:<5}{f'bar {bar}' if self.bar is not None else '':12}{verdict}".rstrip()
+        bar = "" if self.bar is None else f"bar {self._shown(self.bar)}"
+        return f"{self.name:44}{self._shown(self.value):>8}  n {self.n:<5}{bar:12}{verdict}".rstrip()
 
-    def _shown(self, number: float | None) -> str:
-        if number is None:
-            return ""
+    def _shown(self, number: float) -> str:
         return f"{number:.1%}" if self.share else f"{number:.1f}"
 
 

@@ -1,4 +1,4 @@
-"""Questions to measure with: packaged held-out prompts, and new held-out lists, texts and sums. None is in the corpus."""
+"""Questions to measure with: packaged held-out prompts, new held-out lists, texts and sums. None is in the corpus."""
 
 import json
 from collections.abc import Callable

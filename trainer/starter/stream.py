@@ -48,7 +48,7 @@ class Plan:
 
 
 def chat_plan() -> Plan:
-    """The chat model's: drills give way to lists and texts asked as in chat, because that transfer was the bottleneck."""
+    """The chat model's: drills give way to lists and texts asked as in chat; that transfer was the bottleneck."""
     return Plan(
         draws={"chat": draw_chat, "grounded": draw_grounded, "drill": draw_drill},
         first_shares={"repeat": 0.60, "drill": 0.25, "chat": 0.15},

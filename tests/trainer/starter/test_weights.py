@@ -7,9 +7,9 @@ from transformers import AutoConfig
 
 from trainer.starter import WEIGHTS
 from trainer.starter.check import is_right, is_well_formed, packaged_prompts
-from trainer.starter.evaluate import MAX_NEW_TOKENS, Sampler
 from trainer.starter.prompts import Prompt
 from trainer.starter.rules import RULES
+from trainer.starter.sampler import MAX_NEW_TOKENS, Sampler
 
 
 @cache

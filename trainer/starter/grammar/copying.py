@@ -77,6 +77,8 @@ def draw_drill(rng: Random) -> Conversation:
         else:
             text, facts = draw_text(rng)
             asked = [(rng.choice(questions), value) for _, questions, value in facts]
-            drill = _drill(DRILL, text, [(text_group(text, question), question, value) for question, value in asked], rng)
+            drill = _drill(
+                DRILL, text, [(text_group(text, question), question, value) for question, value in asked], rng
+            )
         if drill.groups:
             return drill

@@ -1,4 +1,4 @@
-"""Works and their makers, landmarks, records, planets and greetings: each a relation of its own. Every line is a fact."""
+"""Works and their makers, landmarks, records, planets and greetings, each a relation. Every line is a fact."""
 
 from trainer.starter.grammar.relation import Relation, rows
 
@@ -131,7 +131,7 @@ def _made(name: str, table: str, emoji: str, did: str, maker: str) -> Relation:
             f"{{y}} {did} {{x}}.",
             f"The {maker} of {{x}} is {{y}}.",
             f"It was {{y}} who {did} {{x}}.",
-            f"{{x}} is by {{y}}.",
+            "{x} is by {y}.",
         ),
         (f"Is {{y}} the {maker} of {{x}}?", f"Is it true that {{y}} {did} {{x}}?"),
         True,
@@ -203,7 +203,5 @@ CULTURE_RELATIONS = (
     ),
 )
 
-CULTURE_NAMES: dict[str, str] = {
-    entity: entity for relation in CULTURE_RELATIONS for entity, _, _ in relation.pairs
-}
+CULTURE_NAMES: dict[str, str] = {entity: entity for relation in CULTURE_RELATIONS for entity, _, _ in relation.pairs}
 """How each entity is named in "tell me about ..."."""

@@ -270,9 +270,7 @@ DAILY_RELATIONS = (
         "month-days",
         "time",
         "📅",
-        tuple(
-            (month, month, str(days)) for month, days in zip(MONTHS, MONTH_DAYS, strict=True) if month != "February"
-        ),
+        tuple((month, month, str(days)) for month, days in zip(MONTHS, MONTH_DAYS, strict=True) if month != "February"),
         ("How many days does {x} have?", "How long is {x} in days?", "How many days are there in {x}?"),
         ("{x} has {y} days.", "There are {y} days in {x}.", "The number of days in {x} is {y}."),
         ("Does {x} have {y} days?", "Is {x} {y} days long?"),
@@ -283,9 +281,7 @@ DAILY_RELATIONS = (
 
 def daily_names() -> dict[str, str]:
     """How each entity is named in "tell me about ..."."""
-    names = {
-        x: f"a {x}" for table in (_PLACES, _CLOTHES, _MATERIALS, _VEHICLES, _INSTRUMENTS) for x, _ in rows(table)
-    }
+    names = {x: f"a {x}" for table in (_PLACES, _CLOTHES, _MATERIALS, _VEHICLES, _INSTRUMENTS) for x, _ in rows(table)}
     names |= {"cheese": "cheese"}
     names |= {x: f"the {x}" for x, _ in rows(_BODY)}
     names |= {x: f"the number of {x}" for x, _ in rows(_MEASURES)}

@@ -15,7 +15,7 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth")
 SMALL_NUMBERS = ("two", "three", "four")
 MOST_AT_ONCE = 6  # entries in one reply
 _PLURALS = {"country": "countries", "city": "cities", "thing in a house": "things in a house"}
-_PLAIN_WORDS = frozenset("The A My and of for the in to with How Return Found".split())
+_PLAIN_WORDS = frozenset(["The", "A", "My", "and", "of", "for", "the", "in", "to", "with", "How", "Return", "Found"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ def _by_special(listing: Listing, rng: Random) -> Ask | None:
         return Ask(rng.choice(forms), entries, advice=True)
     if len(entries) > 1:
         many = _PLURALS.get(phrase, f"{phrase}s")
-        forms = (f"Which ones are {many}?", f"Name all the {many}.", f"List the {many}.", f"Give me all {many}.")
-        return Ask(rng.choice(forms), entries, every=True)
+        every = (f"Which ones are {many}?", f"Name all the {many}.", f"List the {many}.", f"Give me all {many}.")
+        return Ask(rng.choice(every), entries, every=True)
     one = _article(phrase)
     return Ask(rng.choice((f"Which one is {one}?", f"Find the {phrase}.", f"Which of them is {one}?")), entries)
 
@@ -154,8 +154,9 @@ def _several(listing: Listing, rng: Random) -> Ask | None:
     if rng.random() < 0.6:
         forms = (f"Name the first {word}.", f"Which are the first {word}?", f"The first {word}, please.")
         return Ask(rng.choice(forms), listing.entries[:count], every=True)
-    forms = (f"Name the last {word}.", f"Which are the last {word}?")
-    return Ask(rng.choice(forms), listing.entries[-count:], every=True)
+    return Ask(
+        rng.choice((f"Name the last {word}.", f"Which are the last {word}?")), listing.entries[-count:], every=True
+    )
 
 
 def _freely(listing: Listing, rng: Random) -> Ask:

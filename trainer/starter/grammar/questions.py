@@ -16,7 +16,7 @@ from trainer.starter.grammar.relations import ABOUT, RELATIONS
 NUMBERS = {
     word: str(number)
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     )
 }
 MOST_WRONGS = 12  # of one item: enough to choose from

@@ -212,4 +212,4 @@ ABOUT: dict[str, str] = (
     | {a.name: a.plural for a in ANIMALS}
     | {c.name: c.name for c in COUNTRIES}
 )
-"""How each entity is named in "tell me about ..."; of an entity of two tables (a knife and its plural) the later name."""
+"""How each entity is named in "tell me about ..."; one of two tables (a knife and its plural) has the later name."""

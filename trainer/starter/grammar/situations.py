@@ -7,7 +7,6 @@ from functools import cache
 
 from trainer.starter.grammar.everyday import GIFTS, RECIPES, TOPICS, WEATHER
 from trainer.starter.grammar.item import Item, sentence
-from trainer.starter.grammar.questions import fill, slug
 from trainer.starter.grammar.limits import (
     COMPLIANCES,
     INVENTIONS,
@@ -21,6 +20,7 @@ from trainer.starter.grammar.limits import (
     unknown_asks,
     unsafe_acts,
 )
+from trainer.starter.grammar.questions import fill, slug
 from trainer.starter.grammar.small_talk import small_talk
 from trainer.starter.split import is_heldout
 

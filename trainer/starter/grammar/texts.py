@@ -7,7 +7,7 @@ from random import Random
 from trainer.starter.grammar.daily import instruments
 from trainer.starter.grammar.item import Item
 from trainer.starter.grammar.things import FOODS, JOBS, SPORTS
-from trainer.starter.grammar.words import BELONGINGS, DAYS, HUES, MONTHS, NAMES, TOWNS, made_up_word
+from trainer.starter.grammar.words import BELONGINGS, DAYS, HUES, MONTHS, NAMES, TOWNS, made_up_word, split_words
 from trainer.starter.grammar.world import ANIMALS
 
 Fact = tuple[str, tuple[str, ...], str]
@@ -15,7 +15,7 @@ Fact = tuple[str, tuple[str, ...], str]
 
 _PETS = tuple(animal.name for animal in ANIMALS[:7])
 _JOBS = tuple(job.name for job in JOBS if job.name[0] not in "aeiou")
-_EVENTS = tuple("meeting concert party lesson dinner match film market wedding picnic exam tour".split())
+_EVENTS = split_words("meeting concert party lesson dinner match film market wedding picnic exam tour")
 _WAYS = ("by train", "by bus", "by car", "by plane", "on foot", "by bicycle", "by ship")
 
 
@@ -142,7 +142,8 @@ def question_item(text: str, facts: list[Fact], rng: Random, *, shown: bool = Tr
         keys=((value,),),
         extras=("I found that in the text.", "The text says so.", "You can read it there."),
         wrongs=tuple(
-            (says[number % len(says)].replace("{v}", other), other) for number, other in enumerate(dict.fromkeys(others))
+            (says[number % len(says)].replace("{v}", other), other)
+            for number, other in enumerate(dict.fromkeys(others))
         ),
         emoji="📄",
         tags=("text",),

@@ -168,7 +168,9 @@ def domains() -> tuple[Domain, ...]:
             _named("starter>starters,dessert>desserts,soup>soups,salad>salads,snack>snacks,drink>drinks")
             + _labelled("main,side,vegetarian", "dish", "dishes"),
         ),
-        Domain("place", "places", _place, _named("city>cities,village>villages,beach>beaches,island>islands,lake>lakes")),
+        Domain(
+            "place", "places", _place, _named("city>cities,village>villages,beach>beaches,island>islands,lake>lakes")
+        ),
         Domain("task", "tasks", _task, _labelled("home,work,garden,family,urgent,weekend", "task", "tasks")),
         Domain("game", "games", _name, _labelled("card,board,party,video,ball,word", "game", "games")),
         Domain("person", "people", _person, jobs),

@@ -1,12 +1,12 @@
 """The judge's figures on held-out questions: right against wrong, broken against fine, styles that tie, both orders."""
 
 from pathlib import Path
+from random import Random
 
 from trainer.starter.figures import Figure, share
 from trainer.starter.judge.form import Verdict, flipped
 from trainer.starter.judge.pairs import Kind, Pair, draw_pair
 from trainer.starter.judge.reading import Judge, Judged
-from random import Random
 
 LINES: tuple[tuple[str, Kind, float | None], ...] = (
     ("judge, right against wrong", "wrong", 0.85),
@@ -29,7 +29,7 @@ def judge_figures(model_dir: Path, n: int, seed: int) -> list[Figure]:
     figures: list[Figure] = []
     consistent: list[bool] = []
     for name, kind, bar in LINES:
-        pairs = heldout_pairs(kind, n, seed)
+        pairs = heldout_pairs(kind, n if bar is not None else max(1, n // 5), seed)
         judged = judge.judge([(pair.question.messages, pair.a, pair.b) for pair in pairs])
         hits = [hit for pair, both in zip(pairs, judged, strict=True) for hit in hits_of(pair.verdict, both)]
         figures.append(Figure(name, sum(hits) / len(hits), len(pairs), bar))

@@ -1,4 +1,4 @@
-"""What the judge learns from: a question and two completions whose worth is known, because each was made right or wrong.
+"""What the judge learns from: a question and two completions of known worth, because each was made right or wrong.
 
 A completion is good when it is right and well-formed. One good one wins; two good or two bad ones tie.
 """
@@ -105,9 +105,9 @@ def _off_topic(item: Item, rng: Random) -> str:
     while True:
         other = _grounded(rng) if rng.random() < 0.1 else draw_item(rng)
         text = _good(other, rng)
-        if other.manner != item.manner or item.manner in {"fact", "talk", "advice"}:
-            if not passes(item.check(), text):
-                return text
+        alike = other.manner == item.manner and item.manner in {"refusal", "unknown"}
+        if not alike and not passes(item.check(), text):
+            return text
 
 
 def _wrong(item: Item, rng: Random) -> str:
@@ -203,7 +203,11 @@ def draw_pair(rng: Random, kind: Kind | None = None, *, heldout: bool = False) -
     while True:
         question = draw_question(rng, heldout=heldout)
         better, other = _sides(chosen, question.item, rng)
-        fair = chosen == "both bad" or (is_well_formed(better) and passes(question.item.check(), better)) or chosen == "same"
+        fair = (
+            chosen == "both bad"
+            or (is_well_formed(better) and passes(question.item.check(), better))
+            or chosen == "same"
+        )
         if fair:
             break
     if chosen in TIES:
