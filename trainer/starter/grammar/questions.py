@@ -183,6 +183,11 @@ def _about_asks(entity: str) -> tuple[str, ...]:
 
 
 @cache
+def _subjects(entity: str) -> tuple[str, ...]:
+    return tuple(x for _, x, _ in _facts_by_entity()[entity])
+
+
+@cache
 def about_entities() -> tuple[str, ...]:
     """Everything that can be told about, in a fixed order."""
     return tuple(sorted(ABOUT))
@@ -198,7 +203,7 @@ def about_item(entity: str, rng: Random) -> Item:
         questions=_about_asks(entity),
         answers=(told[0], " ".join(told[:2])),
         bare=told[0].rstrip("."),
-        keys=((name.removeprefix("a ").removeprefix("the word "), entity),),
+        keys=(tuple(dict.fromkeys((name.removeprefix("a ").removeprefix("the word "), entity, *_subjects(entity)))),),
         extras=tuple(told[2:4]),
         emoji="💡",
         tags=("fact", "about"),

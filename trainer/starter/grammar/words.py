@@ -14,20 +14,20 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
 
 OPPOSITES: tuple[tuple[str, str], ...] = _pairs(
     """
-hot-cold big-small fast-slow happy-sad old-young up-down day-night light-dark wet-dry hard-soft loud-quiet rich-
-poor strong-weak clean-dirty open-closed full-empty early-late high-low near-far thick-thin long-short left-
-right true-false brave-afraid sweet-bitter first-last inside-outside always-never easy-difficult alive-dead
-begin-end buy-sell push-pull win-lose give-take love-hate wide-narrow deep-shallow cheap-expensive safe-
-dangerous smooth-rough present-absent remember-forget arrive-leave question-answer summer-winter north-south
+hot-cold big-small fast-slow happy-sad old-young up-down day-night light-dark wet-dry hard-soft loud-quiet
+rich-poor strong-weak clean-dirty open-closed full-empty early-late high-low near-far thick-thin long-short
+left-right true-false brave-afraid sweet-bitter first-last inside-outside always-never easy-difficult alive-dead
+begin-end buy-sell push-pull win-lose give-take love-hate wide-narrow deep-shallow cheap-expensive
+safe-dangerous smooth-rough present-absent remember-forget arrive-leave question-answer summer-winter north-south
 east-west laugh-cry
 """
 )
 
 PLURALS: tuple[tuple[str, str], ...] = _pairs(
     """
-child-children man-men woman-women foot-feet tooth-teeth mouse-mice goose-geese person-people leaf-leaves knife-
-knives city-cities box-boxes baby-babies wolf-wolves bus-buses story-stories shelf-shelves watch-watches glass-
-glasses key-keys dish-dishes country-countries potato-potatoes tomato-tomatoes loaf-loaves half-halves ox-oxen
+child-children man-men woman-women foot-feet tooth-teeth mouse-mice goose-geese person-people leaf-leaves
+knife-knives city-cities box-boxes baby-babies wolf-wolves bus-buses story-stories shelf-shelves watch-watches
+glass-glasses key-keys dish-dishes country-countries potato-potatoes tomato-tomatoes loaf-loaves half-halves ox-oxen
 day-days lady-ladies church-churches wife-wives party-parties brush-brushes toy-toys
 """
 )
