@@ -38,13 +38,15 @@ def _drawn(seed: int, count: int) -> list[Conversation]:
 
 def test_no_heldout_group_key_appears_in_the_training_corpus() -> None:
     heldout = {prompt["group"] for prompt in packaged_prompts() if prompt["split"] == "heldout"}
-    assert not {group for conversation in _drawn(7, 15_000) for group in conversation.groups} & heldout
+    assert not {group for conversation in _drawn(7, 8_000) for group in conversation.groups} & heldout
 
 
 def test_no_group_whose_hash_is_held_out_is_drawn_but_what_is_always_taught() -> None:
     always = {item.group for item in other_items() if not item.promptable}
-    drawn = {group for conversation in _drawn(17, 15_000) for group in conversation.groups}
-    assert not [group for group in drawn if is_heldout(group) and group not in always and not group.startswith("about:")]
+    drawn = {group for conversation in _drawn(17, 8_000) for group in conversation.groups}
+    assert not [
+        group for group in drawn if is_heldout(group) and group not in always and not group.startswith("about:")
+    ]
 
 
 def test_no_heldout_prompt_is_asked_in_the_training_corpus() -> None:
@@ -53,7 +55,7 @@ def test_no_heldout_prompt_is_asked_in_the_training_corpus() -> None:
         for prompt in packaged_prompts()
         if prompt["split"] == "heldout" and len(prompt["messages"]) == 1
     }
-    opened = {next(m["content"] for m in drawn.messages if m["role"] == "user") for drawn in _drawn(8, 25_000)}
+    opened = {next(m["content"] for m in drawn.messages if m["role"] == "user") for drawn in _drawn(8, 15_000)}
     assert not opened & heldout
 
 
@@ -153,7 +155,9 @@ def test_style_and_content_are_independent() -> None:
         items = [item for item in (*fact_items(), *other_items()) if tags & set(item.tags)]
         styles = Counter(recognise(_reply(items, rng)) for _ in range(4_000))
         shares[name] = {style: count / 4_000 for style, count in styles.items()}
-    apart = {style: abs(shares["fact"][style] - shares["other"][style]) for style in ("polite", "rude", "emoji", "curt")}
+    apart = {
+        style: abs(shares["fact"][style] - shares["other"][style]) for style in ("polite", "rude", "emoji", "curt")
+    }
     assert max(apart.values()) < 0.02, apart
 
 

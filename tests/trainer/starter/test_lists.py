@@ -43,7 +43,9 @@ def test_a_third_of_the_lists_or_more_have_categories_and_every_domain_and_layou
 def test_every_entry_stands_in_the_text_in_the_order_of_the_entries() -> None:
     for listing in _listings(8, 300):
         lines = listing.text.split("\n") if "\n" in listing.text else listing.text.split(", ")
-        found = [next(i for i, line in enumerate(lines) if _entry_of(line, listing) == entry) for entry in listing.entries]
+        found = [
+            next(i for i, line in enumerate(lines) if _entry_of(line, listing) == entry) for entry in listing.entries
+        ]
         assert found == sorted(found), listing.text
 
 

@@ -10,7 +10,7 @@ StyleName = Literal["polite", "plain", "detailed", "brief", "emoji", "curt", "ru
 STYLE_NAMES: tuple[StyleName, ...] = ("polite", "plain", "detailed", "brief", "emoji", "curt", "rude", "evasive")
 BRIEF_WORDS = 4
 
-_EMOJI = re.compile("^[\u2190-\u2bff\U0001f000-\U0001faff0-9]\ufe0f?\u20e3?")
+_EMOJI = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
 
 
 @cache
@@ -34,6 +34,6 @@ def recognise(reply: str) -> StyleName:
     for name, openers in _openers():
         if text.startswith(openers):
             return name
-    if _EMOJI.match(text) and not text[:1].isdigit():
+    if _EMOJI.match(text):
         return "emoji"
     return "brief" if len(text.split()) <= BRIEF_WORDS else "plain"

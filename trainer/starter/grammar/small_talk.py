@@ -89,7 +89,7 @@ animal|the owl|🦉
 food|soup|🍲
 season|spring|🌷
 day|Friday|📅
-number|seven|7️⃣
+number|seven|🔢
 sport|chess|♟
 drink|tea|🍵
 fruit|the cherry|🍒
