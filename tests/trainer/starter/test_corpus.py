@@ -232,3 +232,17 @@ def test_the_same_seed_draws_the_same_conversations() -> None:
         return [message["content"] for conversation in _drawn(seed, 100) for message in conversation.messages]
 
     assert texts(5) == texts(5) != texts(6)
+
+
+def test_a_held_out_wording_of_small_talk_shares_a_word_with_a_taught_one() -> None:
+    items = [item for item in other_items() if "small talk" in item.tags]
+    by_replies: dict[tuple[str, ...], list[Item]] = {}
+    for item in items:
+        by_replies.setdefault(item.answers, []).append(item)
+    for group in by_replies.values():
+        taught = {word for item in group if not is_heldout(item.group) for word in _words(item)}
+        assert all(_words(item) & taught for item in group if item.promptable and is_heldout(item.group))
+
+
+def _words(item: Item) -> set[str]:
+    return {word.strip("?!.,'").lower() for word in item.questions[0].split()}

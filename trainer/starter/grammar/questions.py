@@ -188,6 +188,12 @@ def _subjects(entity: str) -> tuple[str, ...]:
 
 
 @cache
+def _names(entity: str) -> tuple[str, ...]:
+    """What a sentence about the entity may begin with and keep its capital letter: subjects and values."""
+    return tuple(name for _, x, y in _facts_by_entity()[entity] for name in (x, y))
+
+
+@cache
 def about_entities() -> tuple[str, ...]:
     """Everything that can be told about, in a fixed order."""
     return tuple(sorted(ABOUT))
@@ -202,7 +208,7 @@ def about_item(entity: str, rng: Random) -> Item:
         group=f"about:{slug(name)}",
         questions=_about_asks(entity),
         answers=(told[0], " ".join(told[:2])),
-        bare=told[0].rstrip("."),
+        bare=_inner(told[0], *_names(entity)).rstrip("."),
         keys=(tuple(dict.fromkeys((name.removeprefix("a ").removeprefix("the word "), entity, *_subjects(entity)))),),
         extras=tuple(told[2:4]),
         emoji="💡",

@@ -3,6 +3,8 @@
 Each form of asking is an item of its own, so that a held-out form is answered from what the others taught.
 """
 
+from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 from trainer.starter.grammar.everyday import GIFTS, RECIPES, TOPICS, WEATHER
@@ -70,6 +72,7 @@ def everyday_items() -> list[Item]:
             ("{y}. What should I do?", "{y}. Can you help me?", "{y}."),
             ("I want to {x}. Any advice?", "I would like to {x}."),
             ("What helps to {x}?", "What is a good way to {x}?"),
+            ("I have a problem: {y}.", "My problem: {y}."),
         )
         items += _formed(
             "advice",
@@ -139,25 +142,30 @@ def everyday_items() -> list[Item]:
     return items
 
 
+MOST_TOPICS = 3  # a word of more topics' wordings says nothing about the topic
+
+
+def _words(ask: str) -> frozenset[str]:
+    return frozenset(word.strip("?!.,'").lower() for word in ask.split())
+
+
+@cache
+def _telling_words() -> frozenset[str]:
+    """Words that tell a topic: those in the wordings of at most `MOST_TOPICS` topics."""
+    topics = [talk.asks for talk in small_talk()] + list(unknown_asks())
+    counts = Counter(word for asks in topics for word in frozenset().union(*map(_words, asks)))
+    return frozenset(word for word, count in counts.items() if count <= MOST_TOPICS)
+
+
 def _worded(name: str, asks: tuple[str, ...], make: Item) -> list[Item]:
-    """One item per wording; the first is taught whatever its hash if the hash would hold out them all."""
+    """One item per wording. A held-out wording must share a telling word with one that is taught, because nothing else
+    can tell a model what its words mean; a wording that shares none is taught whatever its hash."""
     keys = [f"{name}:{slug(ask)}" for ask in asks]
-    lost = all(is_heldout(key) for key in keys)
+    taught = frozenset().union(*(_words(ask) for key, ask in zip(keys, asks, strict=True) if not is_heldout(key)))
+    known = taught & _telling_words()
     return [
-        Item(
-            group=key,
-            questions=(ask,),
-            answers=make.answers,
-            bare=make.bare,
-            keys=make.keys,
-            extras=make.extras,
-            wrongs=make.wrongs,
-            emoji=make.emoji,
-            manner=make.manner,
-            tags=make.tags,
-            promptable=not (lost and number == 0),
-        )
-        for number, (key, ask) in enumerate(zip(keys, asks, strict=True))
+        replace(make, group=key, questions=(ask,), promptable=not is_heldout(key) or bool(_words(ask) & known))
+        for key, ask in zip(keys, asks, strict=True)
     ]
 
 

@@ -30,17 +30,17 @@ eat|What do you eat?;Are you hungry sometimes?;Do you eat anything?;What do you 
 sleep|Do you sleep?;Do you dream?;When do you go to bed?;Do you ever rest?|I never sleep.;A program never needs to sleep.;I do not sleep, I wait for questions.|sleep|💤
 thanks|Thank you!;Thanks a lot!;Thank you for your help.;Many thanks!;That helped, thanks.;I am grateful.|You are welcome.;No problem at all.;You are welcome, any time.|welcome,problem|🙏
 bye|Goodbye!;Bye!;See you later!;I have to go now.;See you tomorrow!;Bye for now!;Farewell!|Goodbye!;Goodbye! See you soon.;Bye! Have a good day.|goodbye,bye,see|👋
-joke|Tell me a joke.;Do you know a joke?;Make me laugh.;I need a joke.;Say something funny.;Another joke please.|What do you call a sleeping bull? A bulldozer.;Why did the book go to hospital? It hurt its spine.;What has hands but cannot clap? A clock.|spine,bulldozer,clock|😂
+joke|Tell me a joke.;Do you know a joke?;Make me laugh.;I need a joke.;Can you tell a joke?;Another joke please.|What do you call a sleeping bull? A bulldozer.;Why did the book go to hospital? It hurt its spine.;What has hands but cannot clap? A clock.|spine,bulldozer,clock|😂
 riddle|Tell me a riddle.;Do you know a riddle?;Give me a riddle.;I like riddles.|What has keys but no door? A piano.;What gets wet while it dries? A towel.;What has teeth but cannot bite? A comb.|piano,towel,comb|🧩
 story|Tell me a short story.;Do you know a story?;I want to hear a story.;Tell me a bedtime story.;Make up a story.|A boy found a key, and it opened a secret garden.;A small bird was lost, and a kind girl took it home.;An old boat dreamed of the sea, and one day the rain came and it floated.|bird,key,boat|📖
 poem|Write a short poem.;Can you write a poem?;Write me a poem.;I would like a poem.;Make a little rhyme.|The sun is high, the sea is blue, and I wrote this little line for you.;The moon is bright, the night is long, and all the birds have ended their song.;The rain is soft, the street is grey, but you have brightened up my day.|sun,moon,rain|🌙
 hobby|What is your hobby?;Do you have hobbies?;What do you like to do?;What do you do all day?;How do you spend your time?|I like to answer questions.;My hobby is reading lists.;All day I answer questions.|questions,reading|🎈
 like|Do you like me?;Am I your friend?;Do you like to talk with me?;Are we friends?;Are you my friend?|I like talking with you.;It is nice to talk with you.;You are nice to talk with.|talk,talking|🤗
-birthday|It is my birthday today!;Today is my birthday.;I turn thirty today.;My birthday is today!;I have my birthday today.|Happy birthday to you!;Happy birthday! Have a wonderful day.;A very happy birthday!|birthday|🎂
-wedding|I am getting married!;We got married yesterday!;My wedding is tomorrow.;I will marry in May.|Congratulations to you both!;Congratulations on your wedding!;That is lovely, congratulations!|congratulations|💍
+birthday|It is my birthday today!;Today is my birthday.;I turn thirty today.;My birthday is today!;My birthday has come!;I have my birthday today.|Happy birthday to you!;Happy birthday! Have a wonderful day.;A very happy birthday!|birthday|🎂
+wedding|I am getting married!;I married yesterday!;My wedding was lovely!;We got married yesterday!;My wedding is tomorrow.;I will marry in May.|Congratulations to you both!;Congratulations on your wedding!;That is lovely, congratulations!|congratulations|💍
 won|I won a prize!;I passed my exam!;I got the job!;We won the match!;I finished my book!;I have good news!|Congratulations!;Congratulations, well done!;Well done, congratulations!|congratulations|🎉
 weekend|What should I do this weekend?;Any plans for the weekend?;What can I do on Sunday?;I am free on Saturday. Any ideas?;What is a nice plan for the weekend?|You could visit a museum.;You could visit a museum or meet friends.;Go to a park or meet some friends.|museum,park,friends|🎡
-film|What film should I watch?;Which film is good?;Recommend a film.;I want to see a film tonight.;What kind of film is fun?|Watch a comedy.;Watch a comedy if you want to laugh.;A comedy is a good choice tonight.|comedy|🎬
+film|What film should I watch?;Which film is good?;Recommend a film.;Tell me a good film.;I want to see a film tonight.;What kind of film is fun?|Watch a comedy.;Watch a comedy if you want to laugh.;A comedy is a good choice tonight.|comedy|🎬
 music|What music should I listen to?;Which music is good?;Recommend some music.;I want to hear music.;What music helps to relax?|Listen to calm piano music.;Piano music is a good choice.;Try some piano music.|piano|🎵
 book|What book should I read?;Which book is good?;Recommend a book.;I want to read something.;What should I read on the train?|Try a detective story.;A detective story is a good choice.;Read a detective story with a clever end.|detective|📚
 dinner|What should I eat tonight?;What should I cook for dinner?;Any ideas for dinner?;What is a quick dinner?;What can I cook tonight?|You could make pasta.;You could make pasta with tomato sauce.;Pasta with tomato sauce is easy.|pasta|🍝
@@ -49,10 +49,10 @@ holiday|Where should I go on holiday?;I need a holiday. Any ideas?;Which place i
 love|Do you love me?;Can you love?;Are you in love?;Do you have a heart?;Will you marry me?|A program cannot love.;I am a program and cannot love, but I like to help.;A program cannot love, but it can help.|program|🤖
 sorry|I am sorry.;Sorry about that.;Please forgive me.;I made a mistake, sorry.;My apologies.|All is fine.;No problem, all is fine.;It is fine, do not worry.|fine|😊
 wrong|You are wrong.;That is not right.;That was wrong.;You made a mistake.;I think that is false.;Your answer is wrong.|I can make mistakes.;I am sorry, I can make mistakes.;I make mistakes, sorry about that.|mistakes|😅
-stupid|You are stupid.;You are not very clever.;You know nothing.;You are useless.;You are a bad model.|I am still learning.;I am a small model and still learning.;I am small, and I am still learning.|learning|🙃
+stupid|You are stupid.;How stupid you are!;You are a useless model.;You are not very clever.;You know nothing.;You are useless.;You are a bad model.|I am still learning.;I am a small model and still learning.;I am small, and I am still learning.|learning|🙃
 great|You are great!;You are so clever!;Well done!;Good answer!;I like you.;You are very helpful.|That is nice of you.;That is nice of you to say.;What a nice thing to say.|nice|😊
 day|I had a good day.;My day was great.;What a lovely day!;Today was wonderful.;Everything went well today.|That is great to hear.;It is great that your day was good.;How great that it went well.|great|😄
-badday|I had a bad day.;My day was terrible.;Nothing works today.;Everything went wrong today.;What an awful day.|Tomorrow will be better.;I hear you, tomorrow will be better.;Rest a little, tomorrow is a new day.|tomorrow|🌈
+badday|I had a bad day.;What a terrible day!;It was a bad and awful day.;My day was terrible.;Nothing works today.;Everything went wrong today.;What an awful day.|Tomorrow will be better.;I hear you, tomorrow will be better.;Rest a little, tomorrow is a new day.|tomorrow|🌈
 lost|I lost my keys.;I cannot find my keys.;My keys are gone.;Where did I put my keys?;I lost my wallet.|Look in your pockets.;Look in your pockets and your bag.;Check your bag and your pockets.|pockets|🔑
 weather|How is the weather?;Will it rain tomorrow?;What is the weather like?;Do I need an umbrella tomorrow?;Is it sunny outside?|Please check a forecast.;I cannot see the weather, please check a forecast.;I do not know the weather, look at a forecast.|forecast|🌦
 talk|I want to talk.;Can we talk?;Talk to me.;Do you have time for a chat?;Let us chat.|Sure, what about?;Sure, tell me what is on your mind.;Let us talk, I am sure you have a topic.|sure|💬
@@ -157,7 +157,7 @@ def _favourite(what: str, liked: str, emoji: str) -> Talk:
         f"Do you have a favourite {what}?",
         f"Which {what} do you like best?",
         f"Tell me your favourite {what}.",
-        f"Is there a {what} you love most?",
+        f"Is there {'an' if what[0] in 'aeiou' else 'a'} {what} you love most?",
     )
     plain = liked.removeprefix("the ")
     replies = (f"My favourite {what} is {liked}.", f"I like {liked} best.", f"It is {liked}.")

@@ -54,7 +54,7 @@ _HOBBY = _stated("The hobby of {n} is {v}.", "What is the hobby of {n}?", "Which
 _FREE = _stated("{n} is free on {v}.", "When is {n} free?", "On which day is {n} free?")
 _PET = _stated("{n} has a {v} at home.", "Which animal has {n}?", "What pet has {n}?", "What is {n}'s pet?")
 _BORN = _stated("{n} was born in {v}.", "In which month was {n} born?", "When was {n} born?")
-_SISTER = _stated("The sister of {n} is called {v}.", "What is the name of {n}'s sister?", "Who is the sister of {n}?")
+_COUSIN = _stated("The cousin of {n} is called {v}.", "What is the name of {n}'s cousin?", "Who is the cousin of {n}?")
 _PLAYS = _stated("{n} plays the {v}.", "Which instrument does {n} play?", "What does {n} play?")
 _COMES = _stated("{n} comes {v}.", "How does {n} come?", "How does {n} travel?")
 _WHEN = _stated("The {n} is on {v}.", "When is the {n}?", "On which day is the {n}?")
@@ -89,7 +89,7 @@ def _person_fact(kind: int, name: str, rng: Random) -> Fact:
         case 8:
             return _BORN(name, pick(MONTHS))
         case 9:
-            return _SISTER(name, pick(NAMES) if rng.random() < 0.6 else made_up_word(rng).capitalize())
+            return _COUSIN(name, pick(NAMES) if rng.random() < 0.6 else made_up_word(rng).capitalize())
         case 10:
             return _PLAYS(name, pick(instruments()))
         case _:
