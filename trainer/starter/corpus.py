@@ -6,6 +6,7 @@ draw_grounded(rng).messages   # questions about a list or a text, asked and answ
 draw_drill(rng).messages      # bare copying and adding, see `grammar/copying.py`
 """
 
+from collections.abc import Callable
 from functools import cache
 from random import Random
 
@@ -46,15 +47,21 @@ def draw_item(rng: Random, *, heldout: bool = False) -> Item:
     """One question of any kind but lists and texts, taught or held out."""
     while True:
         chance = rng.random()
-        if chance < 0.34:
+        if chance < 0.33:
             return rng.choice(_pool("fact", heldout))
-        if chance < 0.46:
-            if not heldout:
-                return about_item(rng.choice(about_entities()), rng)
-            continue
+        if chance < 0.44 and not heldout:
+            return about_item(rng.choice(about_entities()), rng)
+        if 0.44 <= chance < 0.70:
+            draw = random_doubt if chance < 0.53 else draw_sum
+            return _first(draw, rng, heldout)
         if chance >= 0.70:
             return rng.choice(_pool("other", heldout))
-        item = random_doubt(rng) if chance < 0.55 else draw_sum(rng)
+
+
+def _first(draw: Callable[[Random], Item], rng: Random, heldout: bool) -> Item:
+    """The first item drawn that is taught, or the first that is held out."""
+    while True:
+        item = draw(rng)
         if is_heldout(item.group) == heldout:
             return item
 
