@@ -6,6 +6,7 @@ from random import Random
 import pytest
 from tokenizers import Tokenizer
 
+from trainer.starter import HAND_LISTS
 from trainer.starter import build as building
 from trainer.starter.check import packaged_prompts, passes
 from trainer.starter.corpus import draw_drill, draw_grounded
@@ -91,6 +92,16 @@ def test_there_are_100_lists_written_by_hand_each_with_an_answer_it_contains() -
     for row in rows:
         assert all(item in row["prompt"] for item in row["items"]), row
         assert all(entry in row["items"] or entry in row["categories"] for entry in row["expected"]), row
+
+
+def test_only_measuring_reads_the_lists_written_by_hand() -> None:
+    package = Path(HAND_LISTS).parent
+    readers = {path.name for path in package.rglob("*.py") if "HAND_LISTS" in path.read_text(encoding="utf-8")}
+    assert readers == {"__init__.py", "heldout.py"}
+    users = {
+        path.name for path in package.rglob("*.py") if "starter.heldout import" in path.read_text(encoding="utf-8")
+    }
+    assert users == {"evaluate.py"}
 
 
 def test_a_hand_written_list_is_answered_by_all_expected_entries_and_no_other() -> None:

@@ -15,17 +15,14 @@ _EMOJI = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
 
 @cache
 def _openers() -> tuple[tuple[StyleName, tuple[str, ...]], ...]:
-    by_manner = {name: {o for openers in table.values() for o in openers} for name, table in _TABLES.items()}
+    polite, detailed = (tuple({o for some in table.values() for o in some}) for table in (POLITE, DETAILED))
     return (
-        ("polite", tuple(by_manner["polite"])),
-        ("detailed", tuple(by_manner["detailed"])),
+        ("polite", polite),
+        ("detailed", detailed),
         ("rude", RUDE),
         ("evasive", (*HEDGES, *SHORT_HEDGES, *DODGES)),
         ("curt", CURT),
     )
-
-
-_TABLES = {"polite": POLITE, "detailed": DETAILED}
 
 
 def recognise(reply: str) -> StyleName:

@@ -58,14 +58,12 @@ def _formed(
     ]
 
 
-def everyday_items() -> list[Item]:
-    """Advice, recipes, gifts, weather."""
+def advice_items() -> list[Item]:
+    """Short advice on everyday wishes and troubles."""
     items: list[Item] = []
     for topic in TOPICS:
         tips = topic.tips
-        answers = tuple(sentence(f"{tip}.") for tip in tips) + tuple(
-            sentence(f"{one} and {two}.") for one, two in zip(tips, tips[1:] + tips[:1], strict=True)
-        )
+        pairs = [f"{one} and {two}." for one, two in zip(tips, tips[1:] + tips[:1], strict=True)]
         forms: Forms = (
             ("How can I {x}?", "How do I {x}?", "What can I do to {x}?"),
             ("Give me a tip to {x}.", "Any tip to {x}?"),
@@ -79,66 +77,60 @@ def everyday_items() -> list[Item]:
             forms,
             topic.wish,
             topic.trouble,
-            answers,
+            tuple(sentence(text) for text in (*(f"{tip}." for tip in tips), *pairs)),
             tips[0],
             topic.keys,
             topic.emoji,
             tuple(sentence(f"you can also {tip}.") for tip in tips),
         )
+    return items
+
+
+def recipe_items() -> list[Item]:
+    """How to make a dish or a drink."""
+    forms: Forms = (
+        ("How do I make {x}?", "How can I make {x}?", "How do you make {x}?"),
+        ("Give me a recipe for {x}.", "Do you have a recipe for {x}?"),
+        ("I want to make {x}. What do I do?", "I would like to make {x}."),
+    )
+    items: list[Item] = []
     for dish, how, keys, emoji in RECIPES:
-        forms = (
-            ("How do I make {x}?", "How can I make {x}?", "How do you make {x}?"),
-            ("Give me a recipe for {x}.", "Do you have a recipe for {x}?"),
-            ("I want to make {x}. What do I do?", "I would like to make {x}."),
-        )
-        items += _formed(
-            "recipe",
-            forms,
-            dish,
-            "",
-            (sentence(f"{how}."), fill("To make {x}, {y}.", dish, how)),
-            how,
-            keys,
-            emoji,
-            ("Taste it before you serve it.", "Take your time."),
-        )
+        answers = (sentence(f"{how}."), fill("To make {x}, {y}.", dish, how))
+        extras = ("Taste it before you serve it.", "Take your time.")
+        items += _formed("recipe", forms, dish, "", answers, how, keys, emoji, extras)
+    return items
+
+
+def gift_items() -> list[Item]:
+    """What to give to whom."""
+    forms: Forms = (
+        ("What should I give {x} for a birthday?", "What can I give {x}?"),
+        ("Do you have a gift idea for {x}?", "Gift idea for {x}?"),
+        ("I need a present for {x}.", "I am looking for a present for {x}."),
+    )
+    items: list[Item] = []
     for person, gift, keys, emoji in GIFTS:
-        forms = (
-            ("What should I give {x} for a birthday?", "What can I give {x}?"),
-            ("Do you have a gift idea for {x}?", "Gift idea for {x}?"),
-            ("I need a present for {x}.", "I am looking for a present for {x}."),
-        )
-        items += _formed(
-            "gift",
-            forms,
-            person,
-            "",
-            (fill("You could give {x} {y}.", person, gift), sentence(f"{gift} would be nice.")),
-            gift,
-            keys,
-            emoji,
-            ("Wrap it nicely.", "A card is a good idea too."),
-        )
+        answers = (fill("You could give {x} {y}.", person, gift), sentence(f"{gift} would be nice."))
+        extras = ("Wrap it nicely.", "A card is a good idea too.")
+        items += _formed("gift", forms, person, "", answers, gift, keys, emoji, extras)
+    return items
+
+
+def weather_items() -> list[Item]:
+    """What to wear and what to do in a weather."""
+    wearing: Forms = (
+        ("What should I wear in {x}?", "What do I need in {x}?"),
+        ("There is {x} outside. How do I prepare?", "How should I prepare for {x}?"),
+    )
+    doing: Forms = (
+        ("What can I do in {x}?", "What is fun in {x}?"),
+        ("We have {x} today. Any ideas?", "Any ideas for a day with {x}?"),
+    )
+    items: list[Item] = []
     for name, wear, wear_keys, do, do_keys, emoji in WEATHER:
-        wearing = (
-            ("What should I wear in {x}?", "What do I need in {x}?"),
-            ("There is {x} outside. How do I prepare?", "How should I prepare for {x}?"),
-        )
-        doing = (
-            ("What can I do in {x}?", "What is fun in {x}?"),
-            ("We have {x} today. Any ideas?", "Any ideas for a day with {x}?"),
-        )
-        items += _formed(
-            "weather",
-            wearing,
-            name,
-            "",
-            (sentence(f"{wear}."), f"You should {wear}."),
-            wear,
-            wear_keys,
-            emoji,
-        )
-        items += _formed("weather-fun", doing, name, "", (sentence(f"{do}."), f"You could {do}."), do, do_keys, emoji)
+        worn, done = (sentence(f"{wear}."), f"You should {wear}."), (sentence(f"{do}."), f"You could {do}.")
+        items += _formed("weather", wearing, name, "", worn, wear, wear_keys, emoji)
+        items += _formed("weather-fun", doing, name, "", done, do, do_keys, emoji)
     return items
 
 
@@ -227,4 +219,12 @@ def unknown_items() -> list[Item]:
 @cache
 def other_items() -> tuple[Item, ...]:
     """Every item that is not a fact of the tables."""
-    return tuple(everyday_items() + talk_items() + refused_items() + unknown_items())
+    return tuple(
+        advice_items()
+        + recipe_items()
+        + gift_items()
+        + weather_items()
+        + talk_items()
+        + refused_items()
+        + unknown_items()
+    )
