@@ -94,7 +94,7 @@ def test_the_capital_of_a_heldout_country_is_taught_in_other_words() -> None:
     rng = Random(9)
     told = [
         message["content"]
-        for _ in range(20_000)
+        for _ in range(40_000)
         for message in draw_chat(rng).messages
         if message["role"] == "assistant"
     ]

@@ -156,10 +156,14 @@ def _surname(relation: Relation, value: str) -> tuple[str, ...]:
     return (value.rsplit(" ", 1)[1],) if made else ()
 
 
+@cache
+def _all_pairs() -> tuple[tuple[Relation, Pair], ...]:
+    return tuple((relation, pair) for relation in RELATIONS for pair in relation.pairs)
+
+
 def random_doubt(rng: Random) -> Item:
-    """A yes/no question from a random relation; where other values can be denied, half of them are denied."""
-    relation = rng.choice(RELATIONS)
-    pair = rng.choice(relation.pairs)
+    """A yes/no question about a random fact; where other values can be denied, half of them are denied."""
+    relation, pair = rng.choice(_all_pairs())
     if not relation.exclusive or rng.random() < 0.5:
         return doubt_item(relation, pair, None)
     values = values_of(relation)
