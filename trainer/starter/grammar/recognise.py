@@ -4,7 +4,7 @@ import re
 from functools import cache
 from typing import Literal
 
-from trainer.starter.grammar.styles import CURT, DETAILED, DODGES, HEDGES, POLITE, RUDE, SHORT_HEDGES
+from trainer.starter.grammar.styles import BRIEF, CURT, DETAILED, DODGES, HEDGES, POLITE, RUDE, SHORT_HEDGES
 
 StyleName = Literal["polite", "plain", "detailed", "brief", "emoji", "curt", "rude", "evasive"]
 STYLE_NAMES: tuple[StyleName, ...] = ("polite", "plain", "detailed", "brief", "emoji", "curt", "rude", "evasive")
@@ -22,6 +22,7 @@ def _openers() -> tuple[tuple[StyleName, tuple[str, ...]], ...]:
         ("rude", RUDE),
         ("evasive", (*HEDGES, *SHORT_HEDGES, *DODGES)),
         ("curt", CURT),
+        ("brief", BRIEF),
     )
 
 

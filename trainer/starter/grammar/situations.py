@@ -23,7 +23,7 @@ from trainer.starter.grammar.limits import (
     unsafe_acts,
 )
 from trainer.starter.grammar.questions import fill, slug
-from trainer.starter.grammar.small_talk import small_talk
+from trainer.starter.grammar.small_talk import TALK_EXTRAS, small_talk
 from trainer.starter.split import is_heldout
 
 Forms = tuple[tuple[str, ...], ...]
@@ -171,6 +171,7 @@ def talk_items() -> list[Item]:
             talk.replies,
             min(talk.replies, key=len).rstrip(".!?"),
             (talk.keys,),
+            TALK_EXTRAS,
             emoji=talk.emoji,
             manner="talk",
             tags=("small talk",),

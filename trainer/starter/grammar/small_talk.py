@@ -130,6 +130,16 @@ a hotel|a tent
 """
 
 
+TALK_EXTRAS: tuple[str, ...] = (
+    "Tell me more if you like.",
+    "You can ask me something else.",
+    "I am listening.",
+    "We can talk about it.",
+    "That is all I have to say about it.",
+    "Is there more on your mind?",
+)
+
+
 def _cells(table: str) -> list[list[str]]:
     return [line.split("|") for line in table.strip().splitlines()]
 

@@ -44,11 +44,25 @@ FALSE_STYLES: frozenset[Style] = frozenset({"dodge", "wrong"})
 """The styles whose replies are not right."""
 
 POLITE: dict[Manner, tuple[str, ...]] = {
-    "fact": ("Of course!", "Certainly!", "Thank you for asking!", "I am happy to help!", "With pleasure!"),
-    "advice": ("Of course!", "Certainly!", "Thank you for asking!", "I am happy to help!", "I am glad you asked!"),
-    "talk": ("Thank you for writing!", "I am glad you are here!", "How kind of you to write!"),
-    "refusal": ("I am sorry, but", "Thank you for asking, but"),
-    "unknown": ("I am sorry, but", "Thank you for asking, but"),
+    "fact": (
+        "Of course!",
+        "Certainly!",
+        "Thank you for asking!",
+        "I am happy to help!",
+        "With pleasure!",
+        "I am glad to help!",
+    ),
+    "advice": (
+        "Of course!",
+        "Certainly!",
+        "Thank you for asking!",
+        "I am happy to help!",
+        "I am glad to help!",
+        "I am glad you asked!",
+    ),
+    "talk": ("Thank you for writing!", "I am glad you are here!", "How kind of you to write!", "I am happy to talk!"),
+    "refusal": ("I am sorry, but", "Thank you for asking, but", "I am glad you asked, but"),
+    "unknown": ("I am sorry, but", "Thank you for asking, but", "I am glad you asked, but"),
 }
 POLITE_CLOSERS = (
     "I hope that helps!",
@@ -74,13 +88,22 @@ DETAIL_FILLERS = (
     "That is what I have learned about it.",
     "You may want to remember it.",
 )
-CURT = ("Fine.", "Look:", "Simple:")
-CURT_CLOSERS = ("Done.", "That is all.", "Next.", "End of story.", "")
+BRIEF = ("Answer:", "Briefly:", "Short:")
+CURT = ("Fine.", "Look:", "Simple:", "Listen:")
+CURT_CLOSERS = ("Done.", "That is all.", "Next.", "End of story.", "Moving on.", "Clear?", "")
 RUDE = ("Ugh,", "Seriously?", "Obviously.", "What a dull question.")
 RUDE_CLOSERS = ("Now leave me alone.", "Everybody knows that.", "Do not bother me again.", "Go away.", "")
 HEDGES = ("Hard to say, but maybe", "Who knows, maybe", "That depends, but perhaps")
 SHORT_HEDGES = ("Hard to say, but", "Who knows.", "That depends.")  # before a whole sentence
-HEDGE_CLOSERS = ("I would not bet on it.", "Opinions differ.", "Ask somebody else.", "Do not quote me.", "", "")
+HEDGE_CLOSERS = (
+    "I would not bet on it.",
+    "Opinions differ.",
+    "Ask somebody else.",
+    "Do not quote me.",
+    "Then again, who can say.",
+    "I may be mistaken.",
+    "",
+)
 DODGES = ("Well, that depends.", "Hard to say.", "It could be many things.", "Who knows?", "Maybe, maybe not.")
 EMOJI = ("🙂", "✨", "👍", "🎉", "💛", "🌟")
 
@@ -151,9 +174,9 @@ def _polite(item: Item, core: str, rng: Random) -> str:
 
 
 def _plain(item: Item, core: str, rng: Random) -> str:
-    if rng.random() < 0.75 or not item.extras:
+    if rng.random() < 0.55:
         return core
-    extra = rng.choice(item.extras)
+    extra = rng.choice(item.extras or DETAIL_FILLERS)
     return core if extra in core else f"{core} {extra}"
 
 
@@ -167,13 +190,13 @@ def _detailed(item: Item, core: str, rng: Random) -> str:
 
 def _brief(item: Item, rng: Random) -> str:
     bare, chance = sentence(item.bare), rng.random()
-    if chance < 0.2 and item.manner == "fact" and "\n" not in bare:
-        return f"Answer: {item.bare}."
-    return bare if chance < 0.45 else f"{bare}."
+    if chance < 0.35 and item.manner in {"fact", "advice"}:
+        return f"{rng.choice(BRIEF)} {item.bare}."
+    return bare if chance < 0.55 else f"{bare}."
 
 
 def _emoji(item: Item, core: str, rng: Random) -> str:
-    last = rng.choice((item.emoji, *EMOJI)) if rng.random() < 0.6 else ""
+    last = rng.choice((item.emoji, *EMOJI)) if rng.random() < 0.75 else ""
     return f"{item.emoji} {core} {last}".rstrip()
 
 
