@@ -166,8 +166,9 @@ class Training:
         state = torch.load(path, weights_only=False)  # our own file, written by `save`
         if state["seed"] != seed:
             raise ValueError(f"{path} was begun with seed {state['seed']}, not {seed}: name that seed or remove it.")
-        if state["recipe"] != recipe.name:
-            raise ValueError(f"{path} is a state of the {state['recipe']} model, not of the {recipe.name}: remove it.")
+        begun = state.get("recipe", "older")  # states before there were recipes know another corpus
+        if begun != recipe.name:
+            raise ValueError(f"{path} is a state of the {begun} model, not of the {recipe.name}: remove it.")
         training = cls(Tokenizer.from_str(state["tokenizer"]), shape, seed, recipe)
         for name, saved in state["parameters"].items():
             training.parameters[name].data.copy_(saved)
