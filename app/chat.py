@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from sqlmodel import Session, col, select
 
 from app.serving.engine import Engine, RowFinished, TextPiece
+from storage.comparisons import record_completion
 from storage.database import Database
 from storage.errors import Conflict, Invalid, NotFound
-from storage.preferences import record_completion, record_labeller
+from storage.preferences import record_labeller
 from storage.prompts import Messages, record_prompt
 from storage.tables import Checkpoint, Completion, Conversation, ConversationTurn, Feedback
-from trainer.generation import Generated, Sampling
+from trainer.decoding import Generated
+from trainer.sampling import Sampling
 
 TITLE_LENGTH = 60
 

@@ -301,7 +301,7 @@ def _fields(given: list[str]) -> dict[str, Any]:
 def _bind(settings: Settings, database: Any) -> None:
     """Bind the data directory to its initial model, as the app does at its first start."""
     from storage.checkpoints import record_project
-    from trainer.policy import source_digest
+    from trainer.sources import source_digest
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     name = Path(settings.initial_model.rstrip("/")).name

@@ -17,15 +17,16 @@ from sqlmodel import Session, col, func, select
 
 from app.serving.engine import Engine
 from storage.checkpoints import INITIAL
+from storage.comparisons import count_waiting, record_comparison
 from storage.database import Database
 from storage.deployments import current_deployment, previously_served
 from storage.errors import Invalid
-from storage.preferences import count_waiting, record_comparison
 from storage.prompts import get_prompt
 from storage.tables import Comparison, ComparisonState, Completion, Prompt, Purpose, Split
-from trainer.generation import Generated, Sampling
+from trainer.decoding import Generated
 from trainer.guards import trips_guard
 from trainer.prompting import PromptError
+from trainer.sampling import Sampling
 
 log = logging.getLogger(__name__)
 

@@ -13,18 +13,10 @@ from datetime import time as clock
 from sqlmodel import Session, col, func, select
 
 from app.comparisons import ComparisonMaker
+from storage.comparisons import claim_comparison, get_comparison, lease_comparison, sides
 from storage.database import Database
 from storage.errors import NotFound, Unavailable
-from storage.preferences import (
-    claim_comparison,
-    get_comparison,
-    last_preference,
-    lease_comparison,
-    record_labeller,
-    record_preference,
-    sides,
-    withdraw_preference,
-)
+from storage.preferences import last_preference, record_labeller, record_preference, withdraw_preference
 from storage.prompts import Messages, get_prompt, record_prompt
 from storage.tables import Checkpoint, Choice, Comparison, Completion, Preference, Strength
 

@@ -27,8 +27,8 @@ from app.settings import Settings
 from app.ui.page import mount_page
 from storage.database import Database
 from storage.transfer import import_file
-from trainer.generation import Sampling
 from trainer.launcher import Launcher
+from trainer.sampling import Sampling
 from trainer.starter import PROMPTS
 
 log = logging.getLogger(__name__)

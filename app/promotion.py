@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 from app.runs import Runs
 from app.serving.slot import Slot, SwapFailed
 from storage.checkpoints import INITIAL, get_checkpoint, record_project
+from storage.comparisons import drop_waiting
 from storage.database import Database
 from storage.deployments import (
     LedgerEntry,
@@ -26,7 +27,7 @@ from storage.deployments import (
 )
 from storage.errors import Conflict
 from storage.evaluations import gate_decision_of, people_scores
-from storage.preferences import count_choices, drop_waiting
+from storage.preferences import count_choices
 from storage.settings import get_setting, record_setting
 from storage.tables import (
     Checkpoint,
@@ -39,7 +40,8 @@ from storage.tables import (
     TrainingRun,
 )
 from trainer.evaluation.statistics import win_rate
-from trainer.policy import Policy, load_policy, source_digest
+from trainer.policy import Policy, load_policy
+from trainer.sources import source_digest
 
 log = logging.getLogger(__name__)
 

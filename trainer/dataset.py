@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from sqlmodel import Session
 
 from storage.errors import Invalid
-from storage.preferences import PreferencePair, edited_pairs, preference_pairs
+from storage.pairs import PreferencePair, edited_pairs, preference_pairs
 from storage.runs import previous_run
 from storage.tables import Split, TrainingRun
-from trainer.evaluation.preference_model import FOLDS, Item, cross_fit, features, wishes_changed
+from trainer.evaluation.features import Item, features
+from trainer.evaluation.preference_model import FOLDS, cross_fit, wishes_changed
 from trainer.examples import Demonstration, Pair
 from trainer.policy import Policy
 

@@ -6,15 +6,14 @@ Left out: how samples are made (trainer/generation.py), and what a failed guard 
 """
 
 import math
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+
+from trainer.text_measures import BROKEN, repeated_run, repeated_words, script, scripts, words
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def trips_guard(text: str, limits: GuardLimits = GUARDS) -> str | None:
         return "The completion is empty."
     if is_repetitive(text, limits):
         return "The completion repeats itself."
-    if broken := [character for character in text if script(character) == _BROKEN]:
+    if broken := [character for character in text if script(character) == BROKEN]:
         return f"The completion holds a broken character (U+{ord(broken[0]):04X})."
     return None
 
@@ -264,50 +263,10 @@ def unlikely(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) 
 
 # --- what the guards measure ---------------------------------------------------------------------------------------
 
-_BROKEN = "BROKEN CHARACTERS"
-# Scripts written without spaces count each character as a word.
-_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+|[^\w\s]")
-_RUN = re.compile(r"(\S[\s\S]{0,39}?)\1{3,}")
-# First words of Unicode names that are symbols or variants of letters rather than scripts.
-_NOT_A_SCRIPT = re.compile(
-    r"(MICRO|FEMININE|MASCULINE|MODIFIER|FULLWIDTH|HALFWIDTH|MATHEMATICAL|DOUBLE-STRUCK|SCRIPT|BLACK-LETTER|ALEF|BET"
-    r"|GIMEL|DALET|INFORMATION|KELVIN|ANGSTROM|OHM|EULER|SUPERSCRIPT|SUBSCRIPT) "
-)
-
-
-@lru_cache(maxsize=65536)
-def script(character: str) -> str | None:
-    """The script of a letter (the first word of its Unicode name), broken characters as one, None for all else.
-
-    Emoji, digits, punctuation, marks and symbols are no script. Broken: control and unassigned characters, and U+FFFD.
-    """
-    category = unicodedata.category(character)
-    if character == "\ufffd" or category == "Cn" or (category == "Cc" and character not in "\n\t\r"):
-        return _BROKEN
-    if not category.startswith("L"):
-        return None
-    name = unicodedata.name(character, "")
-    return None if not name or _NOT_A_SCRIPT.match(name) else name.split(" ")[0]
-
-
-def scripts(text: str) -> set[str]:
-    """All scripts of a text; broken characters count as one more."""
-    return {name for character in set(text) if (name := script(character)) is not None}
-
-
-def words(text: str) -> list[str]:
-    """Lower-case words, single punctuation marks, and single characters of scripts without spaces."""
-    return _WORD.findall(text.lower())
-
 
 def is_repetitive(text: str, limits: GuardLimits = GUARDS) -> bool:
     """Whether most word triples occur again, or a unit of up to 40 characters stands four or more times in a row."""
-    parts = words(text)
-    triples = list(zip(parts, parts[1:], parts[2:], strict=False))
-    if len(triples) >= 8 and 1 - len(set(triples)) / len(triples) >= limits.repeated_words:
-        return True
-    run = sum(len(match.group()) for match in _RUN.finditer(text))
-    return run >= 16 and run >= limits.repeated_run * len(text)
+    return repeated_words(text) >= limits.repeated_words or repeated_run(text) >= limits.repeated_run
 
 
 def _above_initial(

@@ -6,7 +6,7 @@ Leaves out: the templates themselves, which come with the tokenizer (`trainer/po
 from typing import Any
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Messages = list[dict[str, str]]
 
@@ -33,6 +33,11 @@ class PromptTooLong(PromptError):
     def __init__(self, value: int, limit: int, remedy: str) -> None:
         super().__init__(f"The prompt has {value} tokens; at most {limit} fit.", hint=remedy)
         self.value, self.limit = value, limit
+
+
+def position_limit(model: PreTrainedModel) -> int | None:
+    """How many tokens, prompt and completion together, the model has positions for; None where it has no limit."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 def fit_messages(

@@ -4,19 +4,14 @@ Everything it learns is written as it goes, at most once a second. SIGTERM means
 asked for, else interrupted, to be resumed. A killed worker leaves its saves; the next attempt goes on from them.
 """
 
-import hashlib
 import importlib
 import logging
 import shutil
 import threading
-import time
 import traceback
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from sqlmodel import col, select
 
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
@@ -29,7 +24,6 @@ from storage.runs import (
     mark_evaluating,
     mark_interrupted,
     record_dataset,
-    record_progress,
 )
 from storage.tables import (
     Checkpoint,
@@ -37,118 +31,24 @@ from storage.tables import (
     Evaluation,
     GateDecisionRow,
     Outcome,
-    ReferenceLogprob,
     RunStatus,
     TrainingRun,
     now,
 )
 from trainer.algorithms.callbacks import Stopped, TrainResult
-from trainer.algorithms.reference import ReferenceKey
 from trainer.configs import parse_config
 from trainer.dataset import TrainingData, build_dataset
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
 from trainer.manifest import read_manifest
 from trainer.policy import Policy, load_policy
+from trainer.run_reporter import RunReporter
+from trainer.stored_references import StoredReferences
 
 log = logging.getLogger("trainer")
 
 MODULES = {"sft": "sft", "reward_model": "reward_model", "dpo": "pairs"}
 KINDS = {"sft": CheckpointKind.full, "reward_model": CheckpointKind.reward_model, "dpo": CheckpointKind.adapter}
 JUDGE = "preference_model"
-WRITE_EVERY_S = 1.0
-
-
-class RunReporter:
-    """Progress, metrics and stops of one attempt; satisfies trainer.algorithms' Reporter."""
-
-    def __init__(self, database: Database, run_id: str, attempt: int, stopping: threading.Event) -> None:
-        self._database = database
-        self._run_id = run_id
-        self._attempt = attempt
-        self._stage = "starting"
-        self._progress = (0, 0)
-        self._metrics: list[tuple[int, str, float]] = []
-        self._written_at = 0.0
-        self._stopping = stopping
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop, by a signal or through the database."""
-        return self._stopping.is_set()
-
-    def step(self, step: int, total: int, metrics: dict[str, float]) -> None:
-        """One optimiser step has been made."""
-        self._progress = (step, total)
-        self._metrics += [(step, name, value) for name, value in metrics.items()]
-        if metrics:
-            told = " ".join(f"{name.split('/')[-1]} {value:.4g}" for name, value in metrics.items())
-            log.info("step %d of %d %s", step, total, told)
-        self._write()
-
-    def log(self, line: str) -> None:
-        log.info("%s", line)
-
-    def stage(self, stage: str, step: int = 0, total: int = 0) -> None:
-        """What is done now, and how far it is."""
-        if stage != self._stage:
-            log.info("%s", stage)
-            self._stage = stage
-            self._written_at = 0.0
-        self._progress = (step, total)
-        self._write()
-
-    def should_stop(self) -> bool:
-        self._write()
-        return self.stopping
-
-    def flush(self) -> None:
-        self._written_at = 0.0
-        self._write()
-
-    def _write(self) -> None:
-        if time.monotonic() - self._written_at < WRITE_EVERY_S and self._written_at:
-            return
-        metrics, self._metrics = self._metrics, []
-        with self._database.write() as session:
-            asked = record_progress(
-                session,
-                self._run_id,
-                attempt=self._attempt,
-                stage=self._stage,
-                step=self._progress[0],
-                total_steps=self._progress[1],
-                metrics=metrics,
-            )
-        self._written_at = time.monotonic()
-        if asked:
-            self._stopping.set()
-
-
-class StoredReferences:
-    """Reference log-probabilities kept in the database, so that no run computes one twice."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def get(self, keys: Sequence[ReferenceKey]) -> dict[ReferenceKey, float]:
-        by_digest = {_digest(key): key for key in keys}
-        wanted = list(by_digest)
-        found: dict[ReferenceKey, float] = {}
-        with self._database.read() as session:
-            for start in range(0, len(wanted), 500):  # SQLite binds a limited number of variables
-                part = wanted[start : start + 500]
-                query = select(ReferenceLogprob).where(col(ReferenceLogprob.key).in_(part))
-                found |= {by_digest[row.key]: row.logprob for row in session.exec(query)}
-        return found
-
-    def put(self, values: Mapping[ReferenceKey, float]) -> None:
-        with self._database.write() as session:
-            for key, value in values.items():
-                session.merge(ReferenceLogprob(key=_digest(key), logprob=value))
-
-
-def _digest(key: ReferenceKey) -> str:
-    return hashlib.sha256("\n".join(map(str, key)).encode()).hexdigest()
 
 
 class Worker:

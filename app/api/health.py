@@ -12,8 +12,8 @@ from sqlmodel import Session, col, func, select
 
 from app.api.shapes import errors_for
 from app.api.traffic import Traffic
+from storage.comparisons import count_waiting
 from storage.errors import Unavailable
-from storage.preferences import count_waiting
 from storage.tables import GateDecisionRow, Outcome, Preference, RunStatus, TrainingRun
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 A request is a list of conversations on one checkpoint, decoded as one batch (both sides of a comparison, for
 instance). Live batches are stepped in turn, so that a long chat does not hold up a comparison; a bounded number of
 rows is live, the rest waits in order of arrival. What fails in one request ends that request only. Leaves out: which
-checkpoint is served (`app/serving/slot.py`) and the decoding itself (`trainer/generation.py`).
+checkpoint is served (`app/serving/slot.py`) and the decoding itself (`trainer/decoding.py`).
 """
 
 import logging
@@ -18,8 +18,10 @@ from typing import Self
 from app.serving.slot import Lease, Slot
 from app.serving.ticket import Event, RowFinished, TextPiece, Ticket
 from storage.errors import NotFound, PrefLoopError, Unavailable
-from trainer.generation import DecodingBatch, Messages, Sampling, fit_messages, position_limit
+from trainer.decoding import DecodingBatch
 from trainer.policy import Policy
+from trainer.prompting import Messages, fit_messages, position_limit
+from trainer.sampling import Sampling
 
 __all__ = ["Engine", "EngineBusy", "EngineClosed", "Event", "GenerationFailed", "RowFinished", "TextPiece", "Ticket"]
 

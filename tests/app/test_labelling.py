@@ -11,13 +11,14 @@ from labelled import record_prompts
 from app.comparisons import ComparisonMaker
 from app.labelling import Labelling
 from storage.checkpoints import record_checkpoint, record_project
+from storage.comparisons import get_comparison
 from storage.database import Database
 from storage.deployments import record_deployment, record_event
 from storage.errors import Invalid, NotFound, Unavailable
-from storage.preferences import get_comparison, preference_pairs
+from storage.pairs import preference_pairs
 from storage.prompts import get_prompt
 from storage.tables import Checkpoint, CheckpointKind, Choice, DeploymentReason, Purpose, Split
-from trainer.generation import Sampling
+from trainer.sampling import Sampling
 
 SAMPLING = Sampling(temperature=1.0, max_new_tokens=8)
 
@@ -198,7 +199,7 @@ def test_an_evaluation_comparison_sets_the_served_model_against_another(
 
 
 def test_a_swap_drops_what_was_not_shown_and_keeps_what_was(labelling: Labelling, database: Database) -> None:
-    from storage.preferences import count_waiting, drop_waiting
+    from storage.comparisons import count_waiting, drop_waiting
 
     labelling.refill()
     shown = labelling.next_comparison(labeller_id="ana")

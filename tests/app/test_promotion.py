@@ -10,11 +10,12 @@ from app import promotion as module
 from app.promotion import CANARY_PROMPTS, Promotion
 from app.runs import Runs
 from storage.checkpoints import record_checkpoint
+from storage.comparisons import record_comparison
 from storage.database import Database
 from storage.deployments import ledger
 from storage.errors import Conflict, NotFound
 from storage.evaluations import record_gate_decision
-from storage.preferences import record_comparison, record_preference
+from storage.preferences import record_preference
 from storage.prompts import record_prompt
 from storage.runs import queue_run
 from storage.tables import (

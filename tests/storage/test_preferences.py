@@ -7,19 +7,11 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
+from storage.comparisons import claim_comparison, drop_waiting
 from storage.database import Database
 from storage.errors import Conflict, NotFound
-from storage.preferences import (
-    claim_comparison,
-    count_choices,
-    drop_waiting,
-    edited_pairs,
-    last_preference,
-    preference_pairs,
-    record_labeller,
-    record_preference,
-    withdraw_preference,
-)
+from storage.pairs import edited_pairs, preference_pairs
+from storage.preferences import count_choices, last_preference, record_labeller, record_preference, withdraw_preference
 from storage.tables import Choice, Comparison, ComparisonState, Feedback, Preference, Purpose, Split, now
 
 Make = Callable[..., str]

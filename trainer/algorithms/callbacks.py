@@ -19,7 +19,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from trainer.configs import AlgorithmConfig
-from trainer.policy import is_checkpoint, verify_manifest
+from trainer.manifest import is_checkpoint, verify_manifest
 
 COMPLETE = "complete"
 

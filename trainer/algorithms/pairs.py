@@ -24,7 +24,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Trainer, TrainingArguments, set_seed
 
-from trainer import policy as policies
 from trainer.algorithms.callbacks import (
     InvariantViolated,
     Reporter,
@@ -46,6 +45,8 @@ from trainer.algorithms.reference import (
 from trainer.algorithms.start import Start, open_start, trainable
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode, length_limit
+from trainer.manifest import verify_manifest
+from trainer.policy import save_checkpoint
 from trainer.shared_prefix import PairIds, SharedRows, pad_pairs, pair_logprobs, shares_prefix
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
 
@@ -220,7 +221,7 @@ def train(
     metrics = last_epoch(trainer.state.log_history)
     if trainer.is_world_process_zero():
         remember_result(work, metrics, trainer.state.global_step)
-        policies.save_checkpoint(
+        save_checkpoint(
             output,
             model=trainer.accelerator.unwrap_model(trainer.model),
             tokenizer=start.base.tokenizer,
@@ -229,7 +230,7 @@ def train(
             base_digest=start.base.digest,
         )
     trainer.accelerator.wait_for_everyone()
-    return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
+    return TrainResult(verify_manifest(output), metrics, trainer.state.global_step)
 
 
 def can_share(model: Any, pairs: Sequence[EncodedPair], pad_id: int) -> bool:

@@ -2,7 +2,7 @@
 
 Training never runs the reference model: its log-probabilities depend only on the tokens, the weights, the
 template and the truncation, so they are computed before the first step and kept by the caller under those four.
-Leaves out how they are kept (`trainer/worker.py`) and the losses that use them.
+Leaves out how they are kept (`trainer/stored_references.py`) and the losses that use them.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from trainer.algorithms.callbacks import InvariantViolated
-from trainer.policy import Policy, template_digest
+from trainer.policy import Policy
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
 
 SAMPLE = 16  # rows computed anew in every run, to see whether what was kept still holds
@@ -52,7 +52,7 @@ def make_row(prompt: list[int], completion: list[int], *, reference: Policy, max
     key = ReferenceKey(
         completion=hashlib.sha256(f"{prompt}{completion}".encode()).hexdigest(),
         reference=f"{reference.digest}:{precision}",
-        template=template_digest(reference.tokenizer),
+        template=hashlib.sha256(str(reference.tokenizer.chat_template).encode()).hexdigest(),
         max_length=max_length,
     )
     return Row(prompt, completion, key)

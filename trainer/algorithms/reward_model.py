@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification, set_seed
 from trl.trainer.reward_config import RewardConfig as TRLConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
-from trainer import policy as policies
+from trainer.adapters import lora_settings
 from trainer.algorithms.callbacks import (
     Reporter,
     TrainResult,
@@ -34,7 +34,8 @@ from trainer.algorithms.callbacks import (
 )
 from trainer.configs import RewardModelConfig
 from trainer.examples import Message, Pair, encode, length_limit
-from trainer.policy import Policy
+from trainer.manifest import verify_manifest
+from trainer.policy import Policy, load_policy, save_checkpoint
 from trainer.tensors import disable_dropout, pad_rows
 
 NAMES = {
@@ -70,7 +71,7 @@ def train(
     if not examples:
         raise ValueError("there are no pairs to learn from; choose between some completions first")
     torch.set_num_threads(config.threads)
-    start = policies.load_policy(policy_source, device=device, dtype=torch.float32)
+    start = load_policy(policy_source, device=device, dtype=torch.float32)
     separate_pad_token(start.tokenizer)
     learnt, held_out = (
         (list(examples), list(validation)) if validation else hold_out(examples, config.validation_share, config.seed)
@@ -101,7 +102,7 @@ def train(
         }
     if trainer.is_world_process_zero():
         remember_result(work, metrics, trainer.state.global_step)
-        policies.save_checkpoint(
+        save_checkpoint(
             output,
             model=model,
             tokenizer=start.tokenizer,
@@ -110,7 +111,7 @@ def train(
             base_digest=start.digest,
         )
     trainer.accelerator.wait_for_everyone()
-    return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
+    return TrainResult(verify_manifest(output), metrics, trainer.state.global_step)
 
 
 def scorer(start: Policy, config: RewardModelConfig) -> Any:
@@ -125,7 +126,7 @@ def scorer(start: Policy, config: RewardModelConfig) -> Any:
     disable_dropout(model)
     if config.adapter == "full":
         return model
-    return get_peft_model(model, policies.lora_settings(rank=config.rank, alpha=config.alpha, task=TaskType.SEQ_CLS))
+    return get_peft_model(model, lora_settings(rank=config.rank, alpha=config.alpha, task=TaskType.SEQ_CLS))
 
 
 def separate_pad_token(tokenizer: Any) -> None:

@@ -16,7 +16,7 @@ from transformers import set_seed
 from trl.trainer.sft_config import SFTConfig as TRLConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from trainer import policy as policies
+from trainer.adapters import attach_adapter
 from trainer.algorithms.callbacks import (
     Reporter,
     TrainResult,
@@ -28,7 +28,8 @@ from trainer.algorithms.callbacks import (
 )
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode, length_limit
-from trainer.policy import Policy
+from trainer.manifest import verify_manifest
+from trainer.policy import Policy, load_policy, save_checkpoint
 
 NOT_LEARNT = -100  # the label of a token without loss, as in all of transformers
 NAMES = {"mean_token_accuracy": "tokens/accuracy", "entropy": "tokens/entropy", "num_tokens": "tokens/seen"}
@@ -55,10 +56,10 @@ def train(
         raise ValueError("there are no completions to imitate; choose between some first")
     torch.set_num_threads(config.threads)
     dtype = torch.float32 if config.adapter == "full" else None
-    start = policies.load_policy(policy_source, device=device, dtype=dtype)
+    start = load_policy(policy_source, device=device, dtype=dtype)
     set_seed(config.seed)
     trainer = SFTTrainer(
-        model=policies.attach_adapter(start.model, kind=config.adapter, rank=config.rank, alpha=config.alpha),
+        model=attach_adapter(start.model, kind=config.adapter, rank=config.rank, alpha=config.alpha),
         args=TRLConfig(
             **trainer_settings(config, work, start.model.device),
             gradient_checkpointing=False,
@@ -73,7 +74,7 @@ def train(
     if trainer.is_world_process_zero():
         remember_result(work, metrics, trainer.state.global_step)
         trained = trainer.accelerator.unwrap_model(trainer.model)
-        policies.save_checkpoint(
+        save_checkpoint(
             output,
             model=trained.merge_and_unload() if config.adapter == "lora" else trained,
             tokenizer=start.tokenizer,
@@ -82,7 +83,7 @@ def train(
             base_digest=start.digest,
         )
     trainer.accelerator.wait_for_everyone()
-    return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
+    return TrainResult(verify_manifest(output), metrics, trainer.state.global_step)
 
 
 def labelled_rows(

@@ -16,13 +16,14 @@ from storage.database import Database
 from storage.prompts import offered_prompts
 from storage.tables import Split, Verdict, VerdictKind
 from trainer.dataset import TrainingData
-from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit, features
+from trainer.decoding import Generated
+from trainer.evaluation.features import features
+from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit
 from trainer.evaluation.samples import SAMPLES, HeldoutPrompt, nested, sample
 from trainer.gate import GateDecision, decide, pairing_scores
-from trainer.generation import Generated, position_limit
 from trainer.guards import GuardInputs, Sample, run_guards
 from trainer.policy import Policy
-from trainer.prompting import PromptTooLong, fit_messages
+from trainer.prompting import PromptTooLong, fit_messages, position_limit
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
 
 BATCH = 32

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from trainer.generation import Generated, Sampling, generate
+from trainer.decoding import Generated
+from trainer.generation import generate
 from trainer.policy import Policy
+from trainer.sampling import Sampling
 
 SAMPLES = 4  # a side and prompt: sixteen pairings
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=160)

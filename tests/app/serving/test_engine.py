@@ -20,8 +20,10 @@ from app.serving.engine import (
 )
 from app.serving.slot import Slot
 from storage.errors import NotFound
-from trainer.generation import PromptTooLong, Sampling, generate
+from trainer.generation import generate
 from trainer.policy import Policy
+from trainer.prompting import PromptTooLong
+from trainer.sampling import Sampling
 
 MakePolicy = Callable[..., Policy]
 WaitUntil = Callable[[Callable[[], bool]], None]
