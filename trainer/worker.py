@@ -35,12 +35,13 @@ from storage.tables import (
     TrainingRun,
     now,
 )
-from trainer.algorithms.callbacks import Stopped, TrainResult
+from trainer.algorithms.callbacks import TrainResult
 from trainer.configs import parse_config
 from trainer.dataset import TrainingData, build_dataset
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
 from trainer.manifest import read_manifest
 from trainer.policy import Policy, load_policy
+from trainer.reporter import Stopped
 from trainer.run_reporter import RunReporter
 from trainer.stored_references import StoredReferences
 

@@ -13,33 +13,20 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from trainer.configs import AlgorithmConfig
 from trainer.manifest import is_checkpoint, verify_manifest
+from trainer.reporter import Reporter, Stopped
 
 COMPLETE = "complete"
 
 
-class Stopped(Exception):
-    """The run was asked to stop; it saved first and resumes from there."""
-
-
 class InvariantViolated(RuntimeError):
     """What must hold of every run does not; the message has the numbers."""
-
-
-class Reporter(Protocol):
-    """Who is told how a run goes, and who may end it."""
-
-    def step(self, step: int, total: int, metrics: dict[str, float]) -> None: ...
-
-    def log(self, line: str) -> None: ...
-
-    def should_stop(self) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from transformers import Trainer, TrainingArguments, set_seed
 
 from trainer.algorithms.callbacks import (
     InvariantViolated,
-    Reporter,
     TrainResult,
     finished_result,
     last_epoch,
@@ -47,6 +46,7 @@ from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode, length_limit
 from trainer.manifest import verify_manifest
 from trainer.policy import save_checkpoint
+from trainer.reporter import Reporter
 from trainer.shared_prefix import PairIds, SharedRows, pad_pairs, pair_logprobs, shares_prefix
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
 

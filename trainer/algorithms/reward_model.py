@@ -24,7 +24,6 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from trainer.adapters import lora_settings
 from trainer.algorithms.callbacks import (
-    Reporter,
     TrainResult,
     finished_result,
     last_epoch,
@@ -36,6 +35,7 @@ from trainer.configs import RewardModelConfig
 from trainer.examples import Message, Pair, encode, length_limit
 from trainer.manifest import verify_manifest
 from trainer.policy import Policy, load_policy, save_checkpoint
+from trainer.reporter import Reporter
 from trainer.tensors import disable_dropout, pad_rows
 
 NAMES = {

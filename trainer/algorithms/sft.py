@@ -18,7 +18,6 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.adapters import attach_adapter
 from trainer.algorithms.callbacks import (
-    Reporter,
     TrainResult,
     finished_result,
     last_epoch,
@@ -30,6 +29,7 @@ from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode, length_limit
 from trainer.manifest import verify_manifest
 from trainer.policy import Policy, load_policy, save_checkpoint
+from trainer.reporter import Reporter
 
 NOT_LEARNT = -100  # the label of a token without loss, as in all of transformers
 NAMES = {"mean_token_accuracy": "tokens/accuracy", "entropy": "tokens/entropy", "num_tokens": "tokens/seen"}

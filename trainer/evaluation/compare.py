@@ -19,12 +19,13 @@ from trainer.dataset import TrainingData
 from trainer.decoding import Generated
 from trainer.evaluation.features import features
 from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit
-from trainer.evaluation.samples import SAMPLES, HeldoutPrompt, nested, sample
+from trainer.evaluation.samples import SAMPLES, HeldoutPrompt, fit_prompt, nested, sample
 from trainer.gate import GateDecision, decide, pairing_scores
 from trainer.guards import GuardInputs, Sample, run_guards
 from trainer.policy import Policy
-from trainer.prompting import PromptTooLong, fit_messages, position_limit
-from trainer.tensors import Rows, pad_rows, sequence_logprobs
+from trainer.prompting import PromptError
+from trainer.reporter import Stopped
+from trainer.tensors import completion_logprobs
 
 BATCH = 32
 
@@ -113,35 +114,22 @@ class Comparer:
         return GuardInputs([rows[i : i + SAMPLES] for i in range(0, len(rows), SAMPLES)])
 
     def _logprobs(self, prompts: Sequence[HeldoutPrompt], made: Sequence[Generated]) -> list[float]:
-        """Summed log-probability of each completion under the initial model, nats."""
-        import torch
-
+        """Summed log-probability of each completion under the initial model, after the prompt it was sampled after."""
         policy = self._initial.policy
-        rows = []
-        for i, g in enumerate(made):
-            prompt = fit_messages(
-                policy.tokenizer,
-                prompts[i // SAMPLES].messages,
-                max_positions=position_limit(policy.model),
-                max_new_tokens=len(g.token_ids),
-            )
-            rows.append((prompt, list(g.token_ids)))
-        result = [0.0] * len(rows)
-        order = sorted((i for i in range(len(rows)) if rows[i][1]), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
-        with torch.inference_mode():
-            for start in range(0, len(order), BATCH):
-                self._tell("measuring the distance to the initial model", start, len(order))
-                batch = order[start : start + BATCH]
-                padded = pad_rows([rows[i] for i in batch], pad_id=policy.tokenizer.pad_token_id or 0)
-                device = policy.model.device
-                on_device = Rows(
-                    input_ids=padded["input_ids"].to(device),
-                    attention_mask=padded["attention_mask"].to(device),
-                    completion_mask=padded["completion_mask"].to(device),
-                )
-                for i, value in zip(batch, sequence_logprobs(policy.model, on_device).tolist(), strict=True):
-                    result[i] = value
-        return result
+        fitted = [fit_prompt(policy, prompt) for prompt in prompts]
+
+        def tell(step: int, total: int) -> None:
+            self._tell("measuring the distance to the initial model", step, total)
+            if self._should_stop():
+                raise Stopped(f"stopped after {step} of {total} log-probabilities")
+
+        return completion_logprobs(
+            policy.model,
+            [(fitted[i // SAMPLES], list(g.token_ids)) for i, g in enumerate(made)],
+            pad_id=policy.tokenizer.pad_token_id or 0,
+            batch_size=BATCH,
+            on_progress=tell,
+        )
 
     def _score(
         self, crossed: CrossFit, prompts: Sequence[HeldoutPrompt], made: Sequence[Generated]
@@ -167,8 +155,8 @@ def heldout_prompts(database: Database, initial: Policy, *, count: int) -> list[
 
 def _fits(policy: Policy, prompt: HeldoutPrompt) -> bool:
     try:
-        fit_messages(policy.tokenizer, prompt.messages, max_positions=position_limit(policy.model), max_new_tokens=64)
-    except PromptTooLong:
+        fit_prompt(policy, prompt)
+    except PromptError:
         return False
     return True
 

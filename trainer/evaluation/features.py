@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.reporter import Stopped
+
 if TYPE_CHECKING:
     from trainer.policy import Policy
 
 Array = NDArray[np.float64]
 Item = tuple[list[dict[str, str]], str]  # the prompt's messages and one completion's text
-
-
-class Stopped(Exception):
-    """`should_stop` asked to end before all features were computed; nothing was kept."""
 
 
 def features(

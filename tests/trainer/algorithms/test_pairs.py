@@ -16,11 +16,12 @@ from recorder import Recorder
 from trainer import policy as policies
 from trainer.adapters import attach_adapter
 from trainer.algorithms import pairs as dpo
-from trainer.algorithms.callbacks import InvariantViolated, Stopped
+from trainer.algorithms.callbacks import InvariantViolated
 from trainer.algorithms.pairs import dpo_loss
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode
 from trainer.manifest import read_manifest
+from trainer.reporter import Stopped
 from trainer.tensors import pad_rows, sequence_logprobs
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "dpo_sequence.json"

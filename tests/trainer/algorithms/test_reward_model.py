@@ -8,10 +8,10 @@ from recorder import Recorder
 from trainer import policy as policies
 from trainer.algorithms import pairs as dpo
 from trainer.algorithms import reward_model
-from trainer.algorithms.callbacks import Stopped
 from trainer.configs import DPOConfig, RewardModelConfig
 from trainer.examples import Pair
 from trainer.manifest import read_manifest, verify_manifest
+from trainer.reporter import Stopped
 
 
 def pairs(n: int, first: int = 0) -> list[Pair]:

@@ -6,10 +6,10 @@ from recorder import Recorder
 
 from trainer import policy as policies
 from trainer.algorithms import sft
-from trainer.algorithms.callbacks import Stopped
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode
 from trainer.manifest import read_manifest
+from trainer.reporter import Stopped
 from trainer.sources import source_digest
 from trainer.tensors import pad_rows, sequence_logprobs
 

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from trainer.evaluation.features import Stopped, features, surface
+from trainer.evaluation.features import features, surface
 from trainer.evaluation.preference_model import NOTHING_LEARNT, _newton, assign_folds, cross_fit, fit, wishes_changed
 from trainer.evaluation.statistics import wilson
+from trainer.reporter import Stopped
 
 WIDTH = 60
 
