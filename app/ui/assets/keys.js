@@ -1,22 +1,33 @@
 // The page in the browser: which tab is shown, what is sent when, and the keys of the Label tab.
 // Every element with data-action="name" sends its data-* values (a form: its fields too) to the handler bound to that
-// name (app/ui/actions.py). One call per name is under way at a time; a choice is acknowledged before it is answered.
+// name (app/ui/actions.py). One call per name is under way at a time; those that fill the same view wait for each other
+// (AFTER), the last one asked for winning. A choice is acknowledged before it is answered.
 (() => {
   "use strict";
   const PAGES = ["overview", "label", "chat", "train", "win-rates", "data", "settings"];
   const EVERY_MS = { overview: 4000, train: 2000, "win-rates": 15000 };
   const STUCK_MS = 60000;
   const READ_MS = 250; // a pair cannot be chosen sooner: the second half of a double press is no choice
+  const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"];
+  const AFTER = { say: ["refresh-chat", ...OPENS], regenerate: ["refresh-chat", ...OPENS],
+    "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS] };
   const pending = {}, underway = {}, refreshed = {}, clientIds = {};
-  let shown = { id: "", at: 0 };
+  let shown = { id: "", at: 0 }, waiting = null, said = "";
 
   const $ = (selector, root = document) => root.querySelector(selector);
   const prefloop = (window.prefloop = {
     take: (name) => pending[name] ?? {},
     settled: (name) => {
       delete underway[name];
-      if (name === "choose" || name === "undo") $(".compare")?.classList.remove("is-sending");
-      if (name === "say" || name === "regenerate") document.body.classList.remove("is-replying");
+      if (["choose", "undo", "own-prompt"].includes(name)) $(".compare")?.classList.remove("is-sending");
+      if (name === "own-prompt") document.body.classList.remove("is-writing");
+      if (REPLIES.includes(name)) document.body.classList.remove("is-replying");
+      if (name === "say") giveBack();
+      if (waiting && !held(waiting.name)) {
+        const { name: next, payload } = waiting;
+        waiting = null;
+        send(next, payload);
+      }
     },
   });
 
@@ -24,9 +35,17 @@
     return underway[name] && Date.now() - underway[name] < STUCK_MS;
   }
 
+  const held = (name) => (AFTER[name] ?? []).some(busy);
+
   function send(name, payload = {}) {
     const trigger = document.getElementById(`on-${name}`);
     if (!trigger || busy(name)) return false;
+    if (held(name)) {
+      if (name === "refresh-chat") return false; // what is under way shows the conversation
+      if (OPENS.includes(name)) send("stop");
+      waiting = { name, payload };
+      return true;
+    }
     underway[name] = Date.now();
     pending[name] = place().page === "chat" ? { conversation: conversation(), ...payload } : payload;
     trigger.click();
@@ -187,6 +206,7 @@
     if (action === "edit-reply") return void editReply(element.closest(".turn"));
     if (question && !confirm(question)) return;
     if (action === "regenerate") document.body.classList.add("is-replying");
+    if (OPENS.includes(action)) $("#message")?.focus();
     send(action, payload);
   });
 
@@ -198,7 +218,16 @@
     for (const [name, value] of new FormData(form, event.submitter)) payload[name] = value;
     if (action === "say" && !payload.text.trim()) return;
     if (!send(action, payload)) return;
-    if (action === "say") document.body.classList.add("is-replying");
+    if (action === "say") {
+      said = payload.text;
+      document.body.classList.add("is-replying");
+      $(".talk .scroller").scrollTop = 0; // the newest words are at the bottom, where it begins
+    }
+    if (action === "own-prompt") {
+      document.body.classList.add("is-writing");
+      $(".compare")?.classList.add("is-sending");
+      $("#label-view").scrollIntoView({ block: "end", behavior: "instant" });
+    }
     if ("reset" in payload) form.reset();
   });
 
@@ -218,6 +247,14 @@
     const form = $("form.better", turn);
     form.hidden = !form.hidden;
     if (!form.hidden) $("textarea", form).focus();
+    form.scrollIntoView({ block: "nearest" });
+  }
+
+  // A message that was not taken (the model still loads) is no message lost.
+  function giveBack() {
+    const box = $("#message"), last = [...document.querySelectorAll("#chat-view .turn.user .text")].pop();
+    if (box && !box.value && said && last?.textContent.trim() !== said.trim()) box.value = said;
+    said = "";
   }
 
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
