@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 
@@ -12,7 +13,7 @@ from storage.tables import Choice, Comparison, Completion, Feedback, Preference,
 
 @dataclass(frozen=True)
 class PreferencePair:
-    """A decided comparison of one prompt. Lengths of `preference_ids` > 1 where several people agreed."""
+    """A decided comparison of one prompt, or an edited reply. `preference_ids` are those of all who agreed."""
 
     prompt_id: int
     messages: Messages
@@ -24,14 +25,15 @@ class PreferencePair:
 
     @property
     def newest(self) -> int:
-        return max(self.preference_ids)
+        """The newest of the preference ids; 0 for an edited reply, which has none."""
+        return max(self.preference_ids, default=0)
 
 
 def preference_pairs(
     session: Session, *, splits: Iterable[Split] = (Split.train,), after: int = 0
 ) -> list[PreferencePair]:
-    """Pairs for training, oldest first: standing choices of purpose `train`, merged by majority per comparison, plus
-    edited replies, chosen against their originals. Ties, skips and both_bad make no pair.
+    """Pairs for training, oldest first: standing choices of purpose `train` with an id above `after`, merged by
+    majority per comparison. Ties, skips and both_bad make no pair.
     """
     rows = session.exec(
         select(Preference, Comparison, Prompt)
@@ -62,15 +64,25 @@ def preference_pairs(
     return sorted(pairs, key=lambda pair: pair.newest)
 
 
-def edited_pairs(session: Session, *, splits: Iterable[Split] = (Split.train,)) -> list[PreferencePair]:
-    """Edited replies chosen against their originals; they carry no preference id."""
-    rows = session.exec(
+def edited_pairs(
+    session: Session,
+    *,
+    splits: Iterable[Split] = (Split.train,),
+    after: datetime | None = None,
+    until: datetime | None = None,
+) -> list[PreferencePair]:
+    """Replies edited after one moment and until another, chosen against their originals, each as edited last."""
+    query = (
         select(Feedback, Completion, Prompt)
         .join(Completion, col(Feedback.completion_id) == col(Completion.id))
         .join(Prompt, col(Completion.prompt_id) == col(Prompt.id))
         .where(col(Feedback.edited_text).is_not(None), col(Prompt.split).in_(list(splits)))
-        .order_by(col(Feedback.id))
-    ).all()
+    )
+    if after is not None:
+        query = query.where(col(Feedback.created_at) > after)
+    if until is not None:
+        query = query.where(col(Feedback.created_at) <= until)
+    rows = session.exec(query.order_by(col(Feedback.id))).all()
     newest = {completion.id: (feedback, completion, prompt) for feedback, completion, prompt in rows}
     return [
         _pair(p, Completion(prompt_id=c.prompt_id, text=f.edited_text or "", finish_reason="edited"), c, ())

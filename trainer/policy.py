@@ -83,8 +83,9 @@ def load_policy(
 ) -> Policy:
     """The policy at `source`: one of our checkpoint folders, any causal-LM folder, or a hub id.
 
-    An adapter is merged onto its base, recorded in the manifest or given as `base`; either way the base must
-    have the digest the adapter was trained on. Float32 on a CPU and bfloat16 on CUDA, unless `dtype` is given.
+    An adapter is merged onto its base: the checkpoint beside it, where the manifest names one, else `base` where
+    given (the initial model may lie elsewhere by now), else what is recorded. The base must have the digest that the
+    adapter was trained on. Float32 on a CPU and bfloat16 on CUDA, unless `dtype` is given.
     Raises CorruptCheckpoint where a file is not what the manifest says, FileNotFoundError where there is none.
     """
     folder = resolve_source(source)
@@ -110,7 +111,7 @@ def _load_merged(
     base: str | Path | None,
 ) -> Policy:
     digest = verify_manifest(folder)
-    under = load_policy(base or base_of(folder), device=device, dtype=dtype)
+    under = load_policy(base_of(folder, elsewhere=base), device=device, dtype=dtype)
     check_base(folder, manifest, under.digest)
     merged: Any = PeftModel.from_pretrained(under.model, str(folder)).merge_and_unload()
     return Policy(merged.eval(), load_tokenizer(folder), digest)

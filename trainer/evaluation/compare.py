@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.database import Database
+from storage.errors import Invalid
 from storage.prompts import offered_prompts
 from storage.tables import Split, Verdict, VerdictKind
 from trainer.dataset import TrainingData
 from trainer.decoding import Generated
 from trainer.evaluation.features import features
 from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit
-from trainer.evaluation.samples import SAMPLES, HeldoutPrompt, fit_prompt, nested, sample
+from trainer.evaluation.samples import SAMPLES, SAMPLING, HeldoutPrompt, fit_prompt, nested, sample
 from trainer.gate import GateDecision, decide, pairing_scores
 from trainer.guards import GuardInputs, Sample, run_guards
 from trainer.policy import Policy
@@ -146,11 +147,21 @@ class Comparer:
 
 
 def heldout_prompts(database: Database, initial: Policy, *, count: int) -> list[HeldoutPrompt]:
-    """The gate's prompts: `count` of the held-out ones that fit the model, the smaller set within the larger."""
+    """The gate's prompts: `count` of the held-out ones that fit the model, the smaller set within the larger.
+
+    Raises Invalid where there are none.
+    """
     with database.read() as session:
         stored = offered_prompts(session, splits=[Split.heldout])
     prompts = [HeldoutPrompt(p.id, p.messages) for p in stored if p.id is not None]
-    return nested([p for p in prompts if _fits(initial, p)], count)
+    fitting = [prompt for prompt in prompts if _fits(initial, prompt)]
+    if not fitting:
+        raise Invalid(
+            f"None of the {len(prompts)} held-out prompts leaves the model room for {SAMPLING.max_new_tokens} tokens, "
+            "so no checkpoint can be judged.",
+            hint="Import shorter held-out prompts: prefloop import --format prompts FILE.",
+        )
+    return nested(fitting, count)
 
 
 def _fits(policy: Policy, prompt: HeldoutPrompt) -> bool:
@@ -166,7 +177,7 @@ def _cross_fit(data: TrainingData) -> CrossFit | None:
     if len(set(data.groups)) < 2:
         return None
     folds = min(FOLDS, len(set(data.groups)))
-    return cross_fit(data.chosen_features, data.rejected_features, data.groups, folds=folds)
+    return cross_fit(data.features[0], data.features[1], data.groups, folds=folds)
 
 
 def _verdicts(

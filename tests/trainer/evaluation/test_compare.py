@@ -32,7 +32,7 @@ def choices(policy: Policy) -> TrainingData:
     pairs = [Pair([user(f"Question {n}?")], f"Please {n}.", f"No {n}.", n, f"g{n}") for n in range(1, 5)]
     items = [(p.prompt, p.chosen) for p in pairs] + [(p.prompt, p.rejected) for p in pairs]
     table = features(policy, items)
-    return TrainingData(pairs, [p.group for p in pairs], table, (1, 2, 3, 4), 0, "digest", "four pairs")
+    return TrainingData(pairs, table.reshape(2, 4, -1), (1, 2, 3, 4), 0, "digest", "four pairs")
 
 
 def comparer(policy: Policy, folder: Path, *, stop_at: str = "never") -> Comparer:
