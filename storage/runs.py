@@ -7,6 +7,7 @@
 The web app queues, asks for a stop and marks dead processes; only the process that claimed a run writes its progress.
 """
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -74,6 +75,14 @@ def previous_run(session: Session, run: TrainingRun) -> TrainingRun | None:
         TrainingRun.number < run.number,
         TrainingRun.algorithm != "reward_model",
         TrainingRun.status == RunStatus.succeeded,
+    )
+    return session.exec(query.order_by(col(TrainingRun.number).desc())).first()
+
+
+def began_with(session: Session, *, last_preference_id: int) -> datetime | None:
+    """When the newest run that was queued with this preference as its last began; None where there is none."""
+    query = select(TrainingRun.started_at).where(
+        TrainingRun.last_preference_id == last_preference_id, col(TrainingRun.started_at).is_not(None)
     )
     return session.exec(query.order_by(col(TrainingRun.number).desc())).first()
 

@@ -16,8 +16,8 @@ from sqlmodel import Session
 from storage.database import Database
 from storage.errors import Invalid
 from storage.pairs import PreferencePair, edited_pairs, preference_pairs
-from storage.runs import previous_run
-from storage.tables import Preference, TrainingRun
+from storage.runs import began_with, previous_run
+from storage.tables import TrainingRun
 from trainer.evaluation.features import Item, features
 from trainer.evaluation.preference_model import FOLDS, cross_fit, wishes_changed
 from trainer.examples import Demonstration, Pair
@@ -105,12 +105,12 @@ def _single_turns(pairs: list[PreferencePair]) -> list[PreferencePair]:
 
 
 def _edits(database: Database, run: TrainingRun, first: int) -> list[PreferencePair]:
-    """Replies edited since the choice with the id `first`, as the choices that are learnt from were made since."""
+    """Replies edited since the run that had all choices up to `first` began, until this one began."""
     if str(run.config.get("preferences", "auto")).startswith("last "):
         return []
     with database.read() as session:
-        border = session.get(Preference, first)
-        return edited_pairs(session, after=border.created_at if border else None, until=run.started_at)
+        after = began_with(session, last_preference_id=first) if first else None
+        return edited_pairs(session, after=after, until=run.started_at)
 
 
 def _select(

@@ -61,10 +61,11 @@ class ReportingCallback(TrainerCallback):
         metrics = numbers(logs or {}, self.names)
         if "loss" not in metrics:
             return
-        if not math.isfinite(metrics["loss"]):
-            raise InvariantViolated(
-                f"the loss is {metrics['loss']} at step {state.global_step}; lower the learning rate"
-            )
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise InvariantViolated(
+                    f"the {name} is {metrics[name]} at step {state.global_step}; lower the learning rate"
+                )
         if state.is_world_process_zero:
             self.reporter.step(state.global_step, state.max_steps, metrics)
         if self.target_margin > 0 and _ends_epoch(state):
@@ -119,7 +120,7 @@ def trainer_settings(config: AlgorithmConfig, work: Path, device: torch.device) 
         "max_steps": config.max_steps or -1,
         "per_device_train_batch_size": config.batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation,
-        "warmup_steps": config.warmup_share if config.warmup_share < 1 else 10**9,
+        "warmup_steps": min(config.warmup_share, 1 - 1e-9),  # 1 would be one step; this rounds up to all of them
         "save_strategy": "steps",
         "save_steps": config.save_steps,
         "save_total_limit": 2,
