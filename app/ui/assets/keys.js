@@ -10,7 +10,7 @@
   const READ_MS = 250; // a pair cannot be chosen sooner: the second half of a double press is no choice
   const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"];
   const AFTER = { say: ["refresh-chat", ...OPENS], regenerate: ["refresh-chat", ...OPENS],
-    "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS] };
+    "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS], "own-prompt": ["choose", "undo", "refresh-label"] };
   const pending = {}, underway = {}, refreshed = {}, clientIds = {};
   let shown = { id: "", at: 0 }, waiting = null, said = "";
 
@@ -23,6 +23,7 @@
       if (name === "own-prompt") document.body.classList.remove("is-writing");
       if (REPLIES.includes(name)) document.body.classList.remove("is-replying");
       if (name === "say") giveBack();
+      if (name === "start-run") setTimeout(() => $("#next-run [aria-invalid=true]")?.focus(), 60);
       if (waiting && !held(waiting.name)) {
         const { name: next, payload } = waiting;
         waiting = null;
@@ -65,7 +66,7 @@
   };
 
   function refresh(page) {
-    if (page === "label" && busy("choose")) return;
+    if (page === "label" && (busy("choose") || busy("own-prompt"))) return;
     if (send(`refresh-${page}`, { against: $("#against")?.value ?? "" })) refreshed[page] = Date.now();
   }
 
@@ -105,7 +106,7 @@
 
   function start() {
     if (!document.getElementById("on-refresh-header") || !$("nav.tabs a")) return void setTimeout(start, 30);
-    addEventListener("hashchange", show);
+    addEventListener("hashchange", () => (scrollTo(0, 0), show()));
     show();
     tick();
     setInterval(tick, 500);
@@ -123,6 +124,8 @@
     if (id === shown.id) return;
     shown = { id, at: performance.now() };
     for (const card of document.querySelectorAll(".compare .side .text")) card.scrollTop = 0;
+    const prompt = $(".compare .prompt");
+    if (prompt) prompt.scrollTop = prompt.scrollHeight; // of a conversation, the turn the completions reply to
   }
 
   // ---- choices ----------------------------------------------------------------------------------------------
@@ -136,7 +139,7 @@
 
   function choose(choice, clearly) {
     const pair = $(".compare[data-comparison]");
-    if (!pair || busy("choose") || busy("undo") || busy("refresh-label") || performance.now() - shown.at < READ_MS) return;
+    if (!pair || ["choose", "undo", "own-prompt", "refresh-label"].some(busy) || performance.now() - shown.at < READ_MS) return;
     const reason = $("#reason");
     const sent = send("choose", {
       comparison: pair.dataset.comparison,
@@ -187,12 +190,15 @@
   });
 
   function undo() {
-    if (busy("choose")) return;
+    if (busy("choose") || busy("own-prompt")) return;
     if (send("undo")) $(".compare")?.classList.add("is-sending");
   }
 
   // ---- clicks and forms -------------------------------------------------------------------------------------
   addEventListener("click", (event) => {
+    const chart = event.target.closest?.("#page-win-rates .js-plotly-plot");
+    const evaluation = chart?._hoverdata?.[0]?.customdata?.[1]; // of the point under the pointer
+    if (evaluation) location.hash = `win-rates/${evaluation}`;
     const element = event.target.closest?.("[data-action], [data-choice]");
     if (!element || element.tagName === "FORM") return;
     if (element.dataset.choice) {
