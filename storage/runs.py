@@ -41,6 +41,7 @@ def queue_run(
         query = select(TrainingRun).where(TrainingRun.status == RunStatus.queued, col(TrainingRun.automatic))
         waiting = session.exec(query).first()
         if waiting is not None:
+            waiting.new_preferences += count_choices(session, after=waiting.last_preference_id)
             waiting.last_preference_id = newest
             session.add(waiting)
             return waiting
