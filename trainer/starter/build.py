@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from trainer.starter.induction import build_in_copying
 from trainer.starter.muon import Muon, split_parameters
 from trainer.starter.network import (
     EPSILON,
@@ -108,6 +109,7 @@ class Training:
     def __init__(self, tokenizer: Tokenizer, shape: Shape, seed: int) -> None:
         self.tokenizer, self.shape, self.seed = tokenizer, shape, seed
         self.parameters = create_parameters(shape, seed)
+        build_in_copying(self.parameters, shape, seed)
         matrices, rest = split_parameters(self.parameters)
         self.muon = Muon(matrices)
         self.adam = torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.97), weight_decay=0.01)
