@@ -78,7 +78,7 @@ def _check_open(session: Session, comparison: Comparison, labeller_id: str) -> N
     if standing is not None:
         raise Conflict(
             f"You have already chosen on comparison {comparison.id} (preference {standing.id}).",
-            hint="Undo it first: DELETE /api/v1/preferences/{id}.",
+            hint=f"Undo it first: DELETE /api/v1/preferences/{standing.id}.",
         )
     if comparison.state == ComparisonState.dropped:
         raise Conflict(

@@ -9,6 +9,8 @@ from storage.database import Database
 from storage.tables import ReferenceLogprob
 from trainer.algorithms.reference import ReferenceKey
 
+AT_ONCE = 500  # SQLite binds a limited number of variables, and people write meanwhile
+
 
 class StoredReferences:
     """Reference log-probabilities kept in the database, so that no run computes one twice."""
@@ -21,16 +23,18 @@ class StoredReferences:
         wanted = list(by_digest)
         found: dict[ReferenceKey, float] = {}
         with self._database.read() as session:
-            for start in range(0, len(wanted), 500):  # SQLite binds a limited number of variables
-                part = wanted[start : start + 500]
+            for start in range(0, len(wanted), AT_ONCE):
+                part = wanted[start : start + AT_ONCE]
                 query = select(ReferenceLogprob).where(col(ReferenceLogprob.key).in_(part))
                 found |= {by_digest[row.key]: row.logprob for row in session.exec(query)}
         return found
 
     def put(self, values: Mapping[ReferenceKey, float]) -> None:
-        with self._database.write() as session:
-            for key, value in values.items():
-                session.merge(ReferenceLogprob(key=_digest(key), logprob=value))
+        rows = [ReferenceLogprob(key=_digest(key), logprob=value) for key, value in values.items()]
+        for start in range(0, len(rows), AT_ONCE):
+            with self._database.write() as session:
+                for row in rows[start : start + AT_ONCE]:
+                    session.merge(row)
 
 
 def _digest(key: ReferenceKey) -> str:

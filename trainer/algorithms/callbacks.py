@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 
 from trainer.configs import AlgorithmConfig
-from trainer.manifest import is_checkpoint, verify_manifest
+from trainer.manifest import Kind, is_checkpoint, verify_manifest
+from trainer.policy import save_checkpoint
 from trainer.reporter import Reporter, Stopped
 
 COMPLETE = "complete"
@@ -168,6 +169,27 @@ def last_complete_save(work: Path) -> Path | None:
 
 
 # ---------------------------------------------------------------------------------------------- the result
+
+
+def finish(
+    trainer: Trainer,
+    metrics: dict[str, float],
+    *,
+    work: Path,
+    output: Path,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    kind: Kind,
+    base: str,
+    base_digest: str,
+) -> TrainResult:
+    """Write what was measured, then the checkpoint, in the main process; every process gets the result."""
+    steps = trainer.state.global_step
+    if trainer.is_world_process_zero():
+        remember_result(work, metrics, steps)
+        save_checkpoint(output, model=model, tokenizer=tokenizer, kind=kind, base=base, base_digest=base_digest)
+    trainer.accelerator.wait_for_everyone()
+    return TrainResult(verify_manifest(output), metrics, steps)
 
 
 def remember_result(work: Path, metrics: dict[str, float], steps: int) -> None:

@@ -27,9 +27,9 @@ from transformers import Trainer, TrainingArguments, set_seed
 from trainer.algorithms.callbacks import (
     InvariantViolated,
     TrainResult,
+    finish,
     finished_result,
     last_epoch,
-    remember_result,
     run_trainer,
     trainer_settings,
 )
@@ -44,8 +44,6 @@ from trainer.algorithms.reference import (
 from trainer.algorithms.start import Start, open_start, trainable
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode, length_limit
-from trainer.manifest import verify_manifest
-from trainer.policy import save_checkpoint
 from trainer.reporter import Reporter
 from trainer.shared_prefix import PairIds, SharedRows, pad_pairs, pair_logprobs, shares_prefix
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
@@ -218,19 +216,17 @@ def train(
         data_collator=PairCollator(pad_id, shared=can_share(model, pairs, pad_id)),
     )
     run_trainer(trainer, reporter, work, target_margin=config.target_margin)
-    metrics = last_epoch(trainer.state.log_history)
-    if trainer.is_world_process_zero():
-        remember_result(work, metrics, trainer.state.global_step)
-        save_checkpoint(
-            output,
-            model=trainer.accelerator.unwrap_model(trainer.model),
-            tokenizer=start.base.tokenizer,
-            kind="adapter" if config.adapter == "lora" else "full",
-            base=start.base_source,
-            base_digest=start.base.digest,
-        )
-    trainer.accelerator.wait_for_everyone()
-    return TrainResult(verify_manifest(output), metrics, trainer.state.global_step)
+    return finish(
+        trainer,
+        last_epoch(trainer.state.log_history),
+        work=work,
+        output=output,
+        model=trainer.accelerator.unwrap_model(trainer.model),
+        tokenizer=start.base.tokenizer,
+        kind="adapter" if config.adapter == "lora" else "full",
+        base=start.base_source,
+        base_digest=start.base.digest,
+    )
 
 
 def can_share(model: Any, pairs: Sequence[EncodedPair], pad_id: int) -> bool:
@@ -252,7 +248,7 @@ def prepare_pairs(
     reporter: Reporter,
 ) -> list[EncodedPair]:
     """The examples as token ids with their reference log-probabilities; says how many had to be shortened."""
-    max_length = length_limit(start.base.model.config, config.max_length)
+    max_length = length_limit(start.base.model, config.max_length)
     rows: list[tuple[Row, Row]] = []
     shortened = 0
     for pair in examples:

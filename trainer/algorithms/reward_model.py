@@ -25,16 +25,16 @@ from trl.trainer.reward_trainer import RewardTrainer
 from trainer.adapters import lora_settings
 from trainer.algorithms.callbacks import (
     TrainResult,
+    finish,
     finished_result,
     last_epoch,
-    remember_result,
     run_trainer,
     trainer_settings,
 )
 from trainer.configs import RewardModelConfig
-from trainer.examples import Message, Pair, encode, length_limit
-from trainer.manifest import verify_manifest
-from trainer.policy import Policy, load_policy, save_checkpoint
+from trainer.examples import Pair, encode, length_limit
+from trainer.policy import Policy, load_policy
+from trainer.prompting import Messages
 from trainer.reporter import Reporter
 from trainer.tensors import disable_dropout, pad_rows
 
@@ -78,7 +78,7 @@ def train(
     )
     if not held_out:
         reporter.log(f"nothing is held out: {config.validation_share:.0%} of the groups is less than one group")
-    max_length = length_limit(start.model.config, config.max_length)
+    max_length = length_limit(start.model, config.max_length)
     set_seed(config.seed)  # before the head is made: it starts at random
     trainer = RewardTrainer(
         model=scorer(start, config),
@@ -100,18 +100,17 @@ def train(
             "validation/accuracy": accuracy(model, start.tokenizer, held_out, max_length, config.batch_size),
             "validation/pairs": float(len(held_out)),
         }
-    if trainer.is_world_process_zero():
-        remember_result(work, metrics, trainer.state.global_step)
-        save_checkpoint(
-            output,
-            model=model,
-            tokenizer=start.tokenizer,
-            kind="reward_model",
-            base=policy_source,
-            base_digest=start.digest,
-        )
-    trainer.accelerator.wait_for_everyone()
-    return TrainResult(verify_manifest(output), metrics, trainer.state.global_step)
+    return finish(
+        trainer,
+        metrics,
+        work=work,
+        output=output,
+        model=model,
+        tokenizer=start.tokenizer,
+        kind="reward_model",
+        base=policy_source,
+        base_digest=start.digest,
+    )
 
 
 def scorer(start: Policy, config: RewardModelConfig) -> Any:
@@ -162,7 +161,7 @@ def accuracy(model: Any, tokenizer: Any, pairs: Sequence[Pair], max_length: int,
 def score(
     model: Any,
     tokenizer: Any,
-    completions: Sequence[tuple[list[Message], str]],
+    completions: Sequence[tuple[Messages, str]],
     *,
     max_length: int,
     batch_size: int = 16,

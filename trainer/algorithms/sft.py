@@ -19,16 +19,15 @@ from trl.trainer.sft_trainer import SFTTrainer
 from trainer.adapters import attach_adapter
 from trainer.algorithms.callbacks import (
     TrainResult,
+    finish,
     finished_result,
     last_epoch,
-    remember_result,
     run_trainer,
     trainer_settings,
 )
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode, length_limit
-from trainer.manifest import verify_manifest
-from trainer.policy import Policy, load_policy, save_checkpoint
+from trainer.policy import Policy, load_policy
 from trainer.reporter import Reporter
 
 NOT_LEARNT = -100  # the label of a token without loss, as in all of transformers
@@ -70,27 +69,25 @@ def train(
         processing_class=start.tokenizer,
     )
     run_trainer(trainer, reporter, work, names=NAMES)
-    metrics = last_epoch(trainer.state.log_history, NAMES)
-    if trainer.is_world_process_zero():
-        remember_result(work, metrics, trainer.state.global_step)
-        trained = trainer.accelerator.unwrap_model(trainer.model)
-        save_checkpoint(
-            output,
-            model=trained.merge_and_unload() if config.adapter == "lora" else trained,
-            tokenizer=start.tokenizer,
-            kind="full",
-            base=policy_source,
-            base_digest=start.digest,
-        )
-    trainer.accelerator.wait_for_everyone()
-    return TrainResult(verify_manifest(output), metrics, trainer.state.global_step)
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    return finish(
+        trainer,
+        last_epoch(trainer.state.log_history, NAMES),
+        work=work,
+        output=output,
+        model=trained.merge_and_unload() if config.adapter == "lora" else trained,
+        tokenizer=start.tokenizer,
+        kind="full",
+        base=policy_source,
+        base_digest=start.digest,
+    )
 
 
 def labelled_rows(
     examples: Sequence[Demonstration], start: Policy, config: SFTConfig, *, reporter: Reporter
 ) -> list[dict[str, Any]]:
     """Token ids and labels of each demonstration; a prompt's tokens have no label. Says how many were shortened."""
-    max_length = length_limit(start.model.config, config.max_length)
+    max_length = length_limit(start.model, config.max_length)
     rows, shortened = [], 0
     for example in examples:
         prompt, (completion,), short = encode(

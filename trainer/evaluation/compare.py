@@ -28,7 +28,7 @@ from trainer.prompting import PromptError
 from trainer.reporter import Stopped
 from trainer.tensors import completion_logprobs
 
-BATCH = 32
+BATCH = 8  # the logits of 160 tokens of a vocabulary of 150,000 are 100 MB a row
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.examples import encode
+from trainer.prompting import Messages, position_limit
 from trainer.reporter import Stopped
 
 if TYPE_CHECKING:
     from trainer.policy import Policy
 
 Array = NDArray[np.float64]
-Item = tuple[list[dict[str, str]], str]  # the prompt's messages and one completion's text
+Item = tuple[Messages, str]  # the prompt's messages and one completion's text
 
 
 def features(
@@ -30,14 +32,15 @@ def features(
     """Frozen features [N, F] of completions in their prompts, from one forward pass each.
 
     Three blocks of the hidden size's width: the mean over the completion's tokens, end-of-turn included, of the final
-    hidden states; the last of these; and the surface, tiled so that after standardisation it weighs as much. A prompt
-    too long for the model loses its oldest tokens. `on_progress(done, N)` follows each batch; raises Stopped once
+    hidden states; the last of these; and the surface, tiled so that after standardisation it weighs as much. What is
+    too long for the model is shortened as in training. `on_progress(done, N)` follows each batch; raises Stopped once
     `should_stop()` is true.
     """
     import torch
 
-    positions = getattr(policy.model.config, "max_position_embeddings", None) or 1 << 20
-    rows = [_token_ids(policy, messages, text, positions) for messages, text in items]
+    longest = position_limit(policy.model) or 1 << 20
+    encoded = [encode(policy.tokenizer, messages, [text], max_length=longest) for messages, text in items]
+    rows = [(one.prompt + one.completions[0], len(one.prompt)) for one in encoded]
     order = sorted(range(len(rows)), key=lambda index: len(rows[index][0]))
     device = next(policy.model.parameters()).device
     result = np.zeros((len(rows), 0))
@@ -74,13 +77,3 @@ def surface(text: str) -> Array:
     symbols = sum(unicodedata.category(character) == "So" for character in text)
     capitals, digits = sum(map(str.isupper, text)), sum(map(str.isdigit, text))
     return np.log1p(np.array([*counts, symbols, capitals, digits, text.count("\n")], dtype=np.float64))
-
-
-def _token_ids(policy: "Policy", messages: list[dict[str, str]], text: str, positions: int) -> tuple[list[int], int]:
-    """Token ids of prompt, completion and end of turn, and how many of them are the prompt's."""
-    tokenizer = policy.tokenizer
-    rendered = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    prompt = tokenizer.encode(rendered, add_special_tokens=False)
-    completion = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id][:positions]
-    kept = prompt[max(0, len(prompt) + len(completion) - positions) :]
-    return [*kept, *completion], len(kept)
