@@ -99,6 +99,11 @@ def keeps_logits(model: Any) -> bool:
     return "logits_to_keep" in inspect.signature(inner.forward).parameters
 
 
+def broken_numbers(model: Any) -> int:
+    """How many of the model's weights are NaN or infinite."""
+    return sum(int((~weight.isfinite()).sum()) for weight in model.parameters())
+
+
 def disable_dropout(model: Any) -> None:
     """Set every dropout of the model to 0, so that training computes what evaluation does."""
     for module in model.modules():

@@ -22,11 +22,11 @@ from trainer.evaluation.features import features
 from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit
 from trainer.evaluation.samples import SAMPLES, SAMPLING, HeldoutPrompt, fit_prompt, nested, sample
 from trainer.gate import GateDecision, decide, pairing_scores
-from trainer.guards import GuardInputs, Sample, run_guards
+from trainer.guards import GuardInputs, Sample, finite, run_guards
 from trainer.policy import Policy
 from trainer.prompting import PromptError
 from trainer.reporter import Stopped
-from trainer.tensors import completion_logprobs
+from trainer.tensors import broken_numbers, completion_logprobs
 
 BATCH = 8  # the logits of 160 tokens of a vocabulary of 150,000 are 100 MB a row
 
@@ -74,7 +74,10 @@ class Comparer:
     def compare(
         self, candidate: Side, served: Side, *, data: TrainingData, prompts: Sequence[HeldoutPrompt]
     ) -> Compared:
-        """Sample, guard, score and decide. `served` may be the initial model."""
+        """Sample, guard, score and decide. `served` may be the initial model. Broken weights are not sampled from."""
+        if broken := broken_numbers(candidate.policy.model):
+            guards = [finite(GuardInputs((), broken_numbers=broken))]
+            return Compared(decide(guards, None, None, len(data.pairs)), {}, data.digest)
         sides = {side.id: side for side in (candidate, self._initial, served)}
         texts = {side.id: self._sample(side, prompts) for side in sides.values()}
         guards = run_guards(

@@ -1,10 +1,12 @@
 """Candidate against served on a real, tiny model: which prompts are used, what is measured, how a stop ends it."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from storage.database import Database
 from storage.prompts import record_prompt
@@ -14,6 +16,7 @@ from trainer.evaluation.compare import Comparer, Side, heldout_prompts
 from trainer.evaluation.features import features
 from trainer.evaluation.samples import HeldoutPrompt
 from trainer.examples import Pair
+from trainer.gate import GateOutcome
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
 
@@ -63,6 +66,17 @@ def test_a_model_is_no_nat_from_itself_on_a_conversation_that_had_to_be_shortene
     kl = next(guard for guard in compared.decision.guards if guard.name == "kl")
     assert kl.value == pytest.approx(0.0, abs=1e-4)
     assert np.isfinite(kl.value)
+
+
+def test_weights_that_are_not_numbers_are_rejected_with_their_number(policy: Policy, tmp_path: Path) -> None:
+    model = copy.deepcopy(policy.model)
+    with torch.no_grad():
+        model.model.norm.weight[:3] = float("nan")
+    asked = [HeldoutPrompt(1, [user("Why?")])]
+    candidate, initial = Side("dpo-0001", replace(policy, model=model, digest="broken")), Side("initial", policy)
+    decision = comparer(policy, tmp_path).compare(candidate, initial, data=choices(policy), prompts=asked).decision
+    assert decision.outcome is GateOutcome.reject
+    assert decision.reasons == ["3 numbers of the candidate are NaN or infinite (limit 0)."]
 
 
 def test_a_heldout_prompt_that_leaves_no_room_for_a_whole_sample_is_not_used(
