@@ -12,9 +12,10 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from app.project import bind_model
 from app.runs import Runs
 from app.serving.slot import Slot, SwapFailed
-from storage.checkpoints import INITIAL, get_checkpoint, record_project
+from storage.checkpoints import INITIAL, get_checkpoint
 from storage.comparisons import drop_waiting
 from storage.database import Database
 from storage.deployments import (
@@ -41,7 +42,6 @@ from storage.tables import (
 )
 from trainer.evaluation.statistics import win_rate
 from trainer.policy import Policy, load_policy
-from trainer.sources import source_digest
 
 log = logging.getLogger(__name__)
 
@@ -92,16 +92,18 @@ class Promotion:
 
     def bind(self) -> None:
         """Bind the data directory to its initial model. Raises Conflict when it belongs to another one."""
-        name = Path(self._initial_model.rstrip("/")).name or self._initial_model
-        digest = source_digest(self._model_source)
+        bind_model(self._database, initial_model=self._initial_model, model_source=self._model_source)
         with self._database.write() as session:
-            record_project(session, initial_model=self._initial_model, name=name, digest=digest)
             if current_deployment(session) is None:
                 record_deployment(session, checkpoint_id=INITIAL, reason=DeploymentReason.initial, by="prefloop")
 
-    def open(self) -> None:
-        """Load and serve what the ledger says."""
+    def open(self) -> str:
+        """Load and serve what the ledger says. Returns why nothing could be, empty where something is served."""
         self._follow()
+        if self._slot.current_id is not None:
+            return ""
+        failed = [e.detail for entry in self.ledger() for e in reversed(entry.events) if e.event == "failed"]
+        return failed[0] if failed else "The ledger names no checkpoint to serve."
 
     def load(self, checkpoint_id: str) -> Policy:
         """Load any checkpoint of this project, verified against its recorded digest."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fakes import FakeSlot
 
+from app import project
 from app import promotion as module
 from app.promotion import CANARY_PROMPTS, Promotion
 from app.runs import Runs
@@ -43,7 +44,7 @@ def slot() -> FakeSlot:
 def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Promotion:
     model: Any = None
     monkeypatch.setattr(module, "load_policy", lambda *_, **__: Policy(model, model, "digest"))
-    monkeypatch.setattr(module, "source_digest", lambda _: "digest")
+    monkeypatch.setattr(project, "source_digest", lambda _: "digest")
     runs = Runs(database, data_dir=tmp_path, auto_train=True, starter=True)
     made = Promotion(
         database,
