@@ -92,7 +92,7 @@ def curve_figure(series: Series) -> go.Figure:
                 hovertemplate="step %{x}: %{y:.3g}<extra>" + plain(name) + "</extra>",
             )
         )
-    signs = ("━ ", "┅ ") if len(series) > 1 else ("",)  # which line is which, without colour
+    signs = ("— ", "··· ") if len(series) > 1 else ("",)  # which line is which, without colour
     last = zip(signs, series.items(), strict=True)
     title = " · ".join(f"{sign}{_short(name)} {points[-1][1]:.3g}" for sign, (name, points) in last)
     figure.update_layout(

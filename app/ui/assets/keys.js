@@ -8,11 +8,12 @@
   const EVERY_MS = { overview: 4000, train: 2000, "win-rates": 15000 };
   const STUCK_MS = 60000;
   const READ_MS = 250; // a pair cannot be chosen sooner: the second half of a double press is no choice
-  const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"];
+  const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"], LOOKS = ["run-detail", "verdicts"];
   const AFTER = { say: ["refresh-chat", ...OPENS], regenerate: ["refresh-chat", ...OPENS],
-    "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS], "own-prompt": ["choose", "undo", "refresh-label"] };
+    "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS], "own-prompt": ["choose", "undo", "refresh-label"],
+    "pick-baseline": ["refresh-win-rates"], "refresh-win-rates": ["pick-baseline"] };
   const pending = {}, underway = {}, refreshed = {}, clientIds = {};
-  let shown = { id: "", at: 0 }, waiting = null, said = "";
+  let shown = { id: "", at: 0 }, waiting = null, said = "", looked = "";
 
   const $ = (selector, root = document) => root.querySelector(selector);
   const prefloop = (window.prefloop = {
@@ -22,6 +23,7 @@
       if (["choose", "undo", "own-prompt"].includes(name)) $(".compare")?.classList.remove("is-sending");
       if (name === "own-prompt") document.body.classList.remove("is-writing");
       if (REPLIES.includes(name)) document.body.classList.remove("is-replying");
+      if (LOOKS.includes(name)) looked === location.hash ? document.body.classList.remove("is-looking") : look(place().page, place().item);
       if (name === "say") giveBack();
       if (name === "start-run") setTimeout(() => $("#next-run [aria-invalid=true]")?.focus(), 60);
       if (waiting && !held(waiting.name)) {
@@ -42,7 +44,7 @@
     const trigger = document.getElementById(`on-${name}`);
     if (!trigger || busy(name)) return false;
     if (held(name)) {
-      if (name === "refresh-chat") return false; // what is under way shows the conversation
+      if (name.startsWith("refresh-")) return false; // what is under way shows as much
       if (OPENS.includes(name)) send("stop");
       waiting = { name, payload };
       return true;
@@ -84,13 +86,16 @@
     }
     refresh(page);
     send(`show-${page}`);
+    document.body.classList.toggle("is-looking", Boolean(item) && looked !== location.hash);
     look(page, item);
     requestAnimationFrame(() => window.dispatchEvent(new Event("resize"))); // charts drawn while hidden
   }
 
+  // The page of one run or evaluation; hidden while it still shows another.
   function look(page, item) {
-    if (page === "train" && item) send("run-detail", { run: item });
-    if (page === "win-rates" && item) send("verdicts", { evaluation: item });
+    if (!item) return;
+    const asked = (page === "train" && send("run-detail", { run: item })) || (page === "win-rates" && send("verdicts", { evaluation: item }));
+    if (asked) looked = location.hash;
   }
 
   function tick() {
@@ -209,6 +214,7 @@
     if (action === "keys") return void $("#keys")?.showModal();
     if (action === "reason") return void addReason();
     if (action === "undo") return void undo();
+    if (action === "whole") return void whole(element);
     if (action === "edit-reply") return void editReply(element.closest(".turn"));
     if (question && !confirm(question)) return;
     if (action === "regenerate") document.body.classList.add("is-replying");
@@ -254,6 +260,12 @@
     form.hidden = !form.hidden;
     if (!form.hidden) $("textarea", form).focus();
     form.scrollIntoView({ block: "nearest" });
+  }
+
+  function whole(button) {
+    const open = button.closest("tr").classList.toggle("open");
+    button.setAttribute("aria-expanded", open);
+    button.textContent = open ? "Shorter" : "Whole texts";
   }
 
   // A message that was not taken (the model still loads) is no message lost.
