@@ -16,7 +16,7 @@ WRITE_EVERY_S = 1.0
 
 
 class RunReporter:
-    """Progress, metrics and stops of one attempt; satisfies trainer.algorithms' Reporter."""
+    """A Reporter that writes to the run's row while its attempt owns it. Raises Fenced once another has taken over."""
 
     def __init__(self, database: Database, run_id: str, attempt: int, stopping: threading.Event) -> None:
         self._database = database

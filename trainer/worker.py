@@ -166,6 +166,8 @@ class Worker:
     def _train(self, data: TrainingData, start: Checkpoint) -> TrainResult:
         """Where an attempt before this one had finished training, its result is given again."""
         extra: dict[str, Any] = {}
+        if self._run.algorithm != "reward_model":
+            extra["initial_source"] = self._model_source
         if self._run.algorithm == "dpo":
             extra["reference_store"] = StoredReferences(self._database)
         self._output.parent.mkdir(parents=True, exist_ok=True)

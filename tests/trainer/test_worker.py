@@ -1,7 +1,9 @@
 """The worker on real parts: a run from the queue to the gate's decision, in its own process or in this one."""
 
 import os
+import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +72,13 @@ def test_a_run_without_choices_fails_with_the_reason(tmp_path: Path, tiny_model_
     assert run.error is not None and "nothing to learn from" in run.error
 
 
-def work(project: TrainingProject, run_id: str, stopping: threading.Event | None = None) -> TrainingRun:
-    """One attempt at a run in this process."""
+def claim(project: TrainingProject, run_id: str) -> TrainingRun:
     with project.database.write() as session:
-        run = claim_run(session, run_id, pid=os.getpid(), process_started_at=0.0)
-    Worker(
+        return claim_run(session, run_id, pid=os.getpid(), process_started_at=0.0)
+
+
+def worker_of(project: TrainingProject, run: TrainingRun, stopping: threading.Event | None = None) -> Worker:
+    return Worker(
         project.database,
         run,
         data_dir=project.data_dir,
@@ -82,7 +86,12 @@ def work(project: TrainingProject, run_id: str, stopping: threading.Event | None
         device="cpu",
         gate_prompts=8,
         stopping=stopping or threading.Event(),
-    ).work()
+    )
+
+
+def work(project: TrainingProject, run_id: str, stopping: threading.Event | None = None) -> TrainingRun:
+    """One attempt at a run in this process."""
+    worker_of(project, claim(project, run_id), stopping).work()
     return project.run(run_id)
 
 
@@ -164,21 +173,27 @@ def test_a_project_without_heldout_prompts_is_told_before_the_training(tmp_path:
 
 def test_an_attempt_that_another_has_taken_over_writes_nothing_more(project: TrainingProject) -> None:
     run_id = project.queue("dpo", epochs=1)
-    with project.database.write() as session:
-        run = claim_run(session, run_id, pid=os.getpid(), process_started_at=0.0)
+    run = claim(project, run_id)
     with project.database.write() as session:
         mark_dead(session, run_id, attempt=1, reason="thought dead")
         claim_run(session, run_id, pid=1, process_started_at=1.0)
     stopping = threading.Event()
     stopping.set()
-    worker = Worker(
-        project.database,
-        run,
-        data_dir=project.data_dir,
-        model_source=project.launcher.model_source,
-        device="cpu",
-        gate_prompts=8,
-        stopping=stopping,
-    )
-    assert worker.work() == 2
+    assert worker_of(project, run, stopping).work() == 2
     assert project.run(run_id).attempt == 2 and project.run(run_id).status is RunStatus.running
+
+
+@pytest.mark.parametrize("algorithm", ["dpo", "sft"])
+def test_a_served_adapter_is_trained_further_where_the_initial_model_has_moved(
+    tmp_path: Path, tiny_model_dir: Path, algorithm: str
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(tiny_model_dir, here)
+    project = TrainingProject.make(tmp_path / "data", here)
+    first = project.queue("dpo", epochs=1)
+    assert work(project, first).status is RunStatus.succeeded
+    serve(project, first)
+    here.rename(there)
+    project.launcher = replace(project.launcher, model_source=str(there))
+    run = work(project, project.queue(algorithm, epochs=1, start_from="served"))
+    assert run.status is RunStatus.succeeded, run.error

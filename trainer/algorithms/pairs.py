@@ -188,11 +188,13 @@ def train(
     reporter: Reporter,
     reference_source: str | None = None,
     reference_store: ReferenceStore | None = None,
+    initial_source: str | None = None,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on pairs and write the checkpoint `output`.
 
-    An adapter checkpoint as source is trained further as the same adapter on the same base. The reference is
+    An adapter checkpoint as source is trained further as the same adapter on the same base, which lies at
+    `initial_source` where it is the initial model and has moved. The reference is
     `reference_source`, else that base, else the source itself. Saves go to `work`, and a run that finds one there
     resumes from it. Raises Stopped where the reporter asks for it, InvariantViolated, ValueError for no pairs,
     CorruptCheckpoint for a damaged source.
@@ -202,7 +204,7 @@ def train(
     if not examples:
         raise ValueError("there are no pairs to learn from; choose between some completions first")
     torch.set_num_threads(config.threads)
-    start = open_start(policy_source, reference_source, config, device=device)
+    start = open_start(policy_source, reference_source, config, device=device, initial_source=initial_source)
     pairs = prepare_pairs(examples, start, config, store=reference_store, reporter=reporter)
     set_seed(config.seed)
     model = trainable(start, config)

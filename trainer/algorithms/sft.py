@@ -42,10 +42,12 @@ def train(
     output: Path,
     work: Path,
     reporter: Reporter,
+    initial_source: str | None = None,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source`, with its adapter merged, on demonstrations and write a full checkpoint.
 
+    `initial_source` is where the initial model lies now, for an adapter that records another place.
     Saves go to `work`, and a run that finds one there resumes from it. Raises Stopped where the reporter asks for
     it, ValueError for no demonstrations, CorruptCheckpoint for a damaged source.
     """
@@ -55,7 +57,7 @@ def train(
         raise ValueError("there are no completions to imitate; choose between some first")
     torch.set_num_threads(config.threads)
     dtype = torch.float32 if config.adapter == "full" else None
-    start = load_policy(policy_source, device=device, dtype=dtype)
+    start = load_policy(policy_source, device=device, dtype=dtype, base=initial_source)
     set_seed(config.seed)
     trainer = SFTTrainer(
         model=attach_adapter(start.model, kind=config.adapter, rank=config.rank, alpha=config.alpha),

@@ -32,12 +32,22 @@ class Start:
         return not self.continues_adapter and self.reference.digest == self.base.digest
 
 
-def open_start(policy_source: str, reference_source: str | None, config: AlgorithmConfig, *, device: str) -> Start:
-    """Load the base of the source, and the reference where it is another model."""
+def open_start(
+    policy_source: str,
+    reference_source: str | None,
+    config: AlgorithmConfig,
+    *,
+    device: str,
+    initial_source: str | None = None,
+) -> Start:
+    """Load the base of the source, and the reference where it is another model.
+
+    `initial_source` is where the initial model lies now, for an adapter that records another place.
+    """
     folder = resolve_source(policy_source)
     manifest = read_manifest(folder) if is_checkpoint(folder) else None
     continues = manifest is not None and manifest.kind == "adapter"
-    base_source = base_of(folder) if continues else policy_source
+    base_source = base_of(folder, elsewhere=initial_source) if continues else policy_source
     dtype = torch.float32 if config.adapter == "full" else None
     base = load_policy(base_source, device=device, dtype=dtype)
     if manifest is not None and continues:
@@ -54,7 +64,9 @@ def trainable(start: Start, config: AlgorithmConfig) -> Any:
     elif config.adapter == "lora":
         model = continue_adapter(start.base.model, resolve_source(start.source))
     else:
-        merged = load_policy(start.source, device=str(start.base.model.device), dtype=torch.float32)
+        merged = load_policy(
+            start.source, device=str(start.base.model.device), dtype=torch.float32, base=start.base_source
+        )
         model = attach_adapter(merged.model, kind="full", rank=config.rank, alpha=config.alpha)
     disable_dropout(model)
     return model

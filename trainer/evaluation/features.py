@@ -5,24 +5,23 @@ Legend: N completions, F features. Leaves out what is fitted on them (trainer/ev
 
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from trainer.examples import encode
+from trainer.policy import Policy
 from trainer.prompting import Messages, position_limit
 from trainer.reporter import Stopped
-
-if TYPE_CHECKING:
-    from trainer.policy import Policy
+from trainer.tensors import pad_rows
 
 Array = NDArray[np.float64]
 Item = tuple[Messages, str]  # the prompt's messages and one completion's text
 
 
 def features(
-    policy: "Policy",
+    policy: Policy,
     items: Sequence[Item],
     *,
     batch_size: int = 32,
@@ -36,33 +35,28 @@ def features(
     too long for the model is shortened as in training. `on_progress(done, N)` follows each batch; raises Stopped once
     `should_stop()` is true.
     """
-    import torch
-
     longest = position_limit(policy.model) or 1 << 20
     encoded = [encode(policy.tokenizer, messages, [text], max_length=longest) for messages, text in items]
-    rows = [(one.prompt + one.completions[0], len(one.prompt)) for one in encoded]
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index][0]))
-    device = next(policy.model.parameters()).device
+    rows = [(one.prompt, one.completions[0]) for one in encoded]
+    order = sorted(range(len(rows)), key=lambda index: sum(map(len, rows[index])))
+    device = policy.model.device
     result = np.zeros((len(rows), 0))
     for start in range(0, len(order), batch_size):
         if should_stop is not None and should_stop():
             raise Stopped(f"stopped after the features of {start} of {len(rows)} completions")
         batch = order[start : start + batch_size]
-        width = len(rows[batch[-1]][0])
-        ids = torch.zeros(len(batch), width, dtype=torch.long)  # padded right: causal, so padding is never looked at
-        attention = torch.zeros_like(ids)
-        for row, index in enumerate(batch):
-            ids[row, : len(rows[index][0])] = torch.tensor(rows[index][0])
-            attention[row, : len(rows[index][0])] = 1
+        padded = pad_rows([rows[index] for index in batch], pad_id=policy.tokenizer.pad_token_id or 0)
         with torch.inference_mode():
-            output = policy.model.base_model(input_ids=ids.to(device), attention_mask=attention.to(device))
+            output = policy.model.base_model(
+                input_ids=padded["input_ids"].to(device), attention_mask=padded["attention_mask"].to(device)
+            )
             hidden = output.last_hidden_state.double().cpu().numpy()
         if result.shape[1] == 0:
             tiles = max(1, hidden.shape[-1] // len(surface("")))
             result = np.zeros((len(rows), 2 * hidden.shape[-1] + tiles * len(surface(""))))
         for row, index in enumerate(batch):
-            tokens, prompt = rows[index]
-            states = hidden[row, prompt : len(tokens)]
+            begin = len(rows[index][0])
+            states = hidden[row, begin : begin + len(rows[index][1])]
             seen = np.tile(surface(items[index][1]), tiles)
             result[index] = np.concatenate([states.mean(axis=0), states[-1], seen])
         if on_progress is not None:
