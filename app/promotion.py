@@ -6,7 +6,6 @@ that cannot be loaded leaves the old one serving and its reason on the ledger.
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +76,6 @@ class Promotion:
         model_source: str,
         device: str,
         canary: bool = True,
-        on_swap: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._slot = slot
@@ -88,7 +86,6 @@ class Promotion:
         self._device = device
         self._canary = canary
         self._swapping = threading.Lock()
-        self.on_swap = on_swap
 
     def bind(self) -> None:
         """Bind the data directory to its initial model. Raises Conflict when it belongs to another one."""
@@ -128,13 +125,15 @@ class Promotion:
         self._follow()
         return deployment, created
 
-    def roll_back(self, *, by: str, reason: DeploymentReason = DeploymentReason.rollback, note: str = "") -> Deployment:
+    def roll_back(self, *, by: str, note: str = "") -> Deployment:
         """Serve the checkpoint that was served before this one. Raises Conflict when there was none."""
         with self._database.write() as session:
             target = previously_served(session)
             if target is None:
                 raise Conflict("Nothing was served before this checkpoint.", hint="Promote one instead.")
-            deployment, _ = record_deployment(session, checkpoint_id=target, reason=reason, by=by, note=note)
+            deployment, _ = record_deployment(
+                session, checkpoint_id=target, reason=DeploymentReason.rollback, by=by, note=note
+            )
         self._follow()
         return deployment
 
@@ -175,14 +174,21 @@ class Promotion:
             f"(99% interval {rate.interval.low:.0%} to {rate.interval.high:.0%})."
         )
         with self._database.write() as session:
+            still = current_deployment(session)
+            if still is None or still.id != served.id:
+                return None  # somebody was quicker; it is not that one which people found worse
             record_setting(session, PAUSE, {"until_choices": count_choices(session) + PAUSE_CHOICES})
-        return self.roll_back(by="prefloop", reason=DeploymentReason.canary, note=note)
+            deployment, _ = record_deployment(
+                session, checkpoint_id=previous, reason=DeploymentReason.canary, by="prefloop", note=note
+            )
+        self._follow()
+        return deployment
 
     def paused_for(self) -> int:
         """Choices still to be made before promotion is automatic again; 0 when it is not paused."""
         with self._database.read() as session:
             until = int(get_setting(session, PAUSE).get("until_choices", 0))
-            return max(0, until - count_choices(session))
+            return max(0, until - count_choices(session)) if until else 0
 
     def waiting_for_person(self) -> str | None:
         """A checkpoint that passed the gate since the last deployment and is not served."""
@@ -198,6 +204,7 @@ class Promotion:
             .join(TrainingRun, col(TrainingRun.id) == col(GateDecisionRow.run_id))
             .where(TrainingRun.status == RunStatus.succeeded, GateDecisionRow.outcome == Outcome.promote)
             .order_by(col(GateDecisionRow.created_at).desc())
+            .limit(1)
         ).first()
         if newest is None or served is None or newest.created_at < served.created_at:
             return None
@@ -240,7 +247,6 @@ class Promotion:
                 if self._slot.current_id == wanted.checkpoint_id and self._told_serving(wanted.id):
                     return
                 if self._swap(wanted):
-                    self.on_swap()
                     return
 
     def _told_serving(self, deployment_id: int) -> bool:

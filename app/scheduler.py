@@ -50,6 +50,7 @@ class Scheduler:
         self._launcher = launcher
         self._data_dir = data_dir
         self._launched: dict[str, TrainerProcess] = {}
+        self._attempts: dict[str, int] = {}  # of each run when it was launched; claiming it makes one more
         self._cron = ""
         self._stopping = threading.Lock()
         self._stopped = False
@@ -137,10 +138,11 @@ class Scheduler:
         started = self._launched.get(run.id)
         if started is not None and started.alive():
             return  # it is starting up and has not claimed the run yet
-        if started is not None and started.pid != run.pid:
+        if started is not None and self._attempts[run.id] == run.attempt:
             self._fail_unclaimed(run, started)
             return
         log.info("starting run %s", run.id)
+        self._attempts[run.id] = run.attempt
         self._launched[run.id] = self._launcher.launch(run.id)
 
     def _fail_unclaimed(self, run: TrainingRun, process: TrainerProcess) -> None:

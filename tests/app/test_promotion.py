@@ -244,3 +244,21 @@ def test_the_canary_leaves_what_people_like(promotion: Promotion, slot: FakeSlot
     choose_in_evaluation(database, made, wins=True, count=CANARY_PROMPTS)
     assert promotion.watch_canary() is None
     assert slot.current_id == made
+
+
+def test_the_canary_leaves_what_a_person_has_put_there_meanwhile(
+    promotion: Promotion, slot: FakeSlot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    better = finish_run(database, Outcome.promote, baseline=worse)
+    choose_in_evaluation(database, worse, wins=False, count=CANARY_PROMPTS)
+    rate = module.win_rate
+
+    def while_it_counts(*scores: Any, **confidence: Any) -> Any:
+        promotion.promote(better, by="ana")
+        return rate(*scores, **confidence)
+
+    monkeypatch.setattr(module, "win_rate", while_it_counts)
+    assert promotion.watch_canary() is None
+    assert slot.current_id == better
