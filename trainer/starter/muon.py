@@ -12,7 +12,7 @@ from torch import Tensor
 from trainer.starter.network import Parameters
 
 DECAY = 0.01
-COMPARING_DECAY = 1.0  # of query and key: bounds their singular values by one, else attention saturates
+COMPARING_DECAY = 0.1  # of query and key: keeps attention from saturating
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
