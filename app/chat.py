@@ -223,5 +223,5 @@ def _turn(session: Session, row: ConversationTurn) -> ChatTurn:
     completion = session.get(Completion, row.completion_id)
     checkpoint = session.get(Checkpoint, completion.checkpoint_id) if completion and completion.checkpoint_id else None
     thumbs = select(Feedback.thumb).where(Feedback.completion_id == row.completion_id, col(Feedback.thumb).is_not(None))
-    thumb = session.exec(thumbs.order_by(col(Feedback.id).desc())).first()
+    thumb = session.exec(thumbs.order_by(col(Feedback.id).desc()).limit(1)).first()
     return ChatTurn(row.role, row.text, checkpoint.name if checkpoint else None, row.completion_id, thumb)

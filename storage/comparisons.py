@@ -51,7 +51,7 @@ def claim_comparison(session: Session, *, labeller_id: str | None) -> Comparison
     moment = now()
     if labeller_id is not None:
         held = select(Comparison).where(Comparison.state == ComparisonState.leased, Comparison.leased_to == labeller_id)
-        mine = session.exec(held.order_by(col(Comparison.created_at))).first()
+        mine = session.exec(held.order_by(col(Comparison.created_at)).limit(1)).first()
         if mine is not None:
             mine.leased_until = moment + LEASE
             session.add(mine)
@@ -62,7 +62,7 @@ def claim_comparison(session: Session, *, labeller_id: str | None) -> Comparison
             (col(Comparison.state) == ComparisonState.leased) & (col(Comparison.leased_until) < moment),
         )
     )
-    comparison = session.exec(free.order_by(col(Comparison.created_at), col(Comparison.id))).first()
+    comparison = session.exec(free.order_by(col(Comparison.created_at), col(Comparison.id)).limit(1)).first()
     if comparison is None:
         return None
     lease_comparison(session, comparison, labeller_id=labeller_id)

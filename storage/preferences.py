@@ -122,7 +122,7 @@ def withdraw_preference(session: Session, *, preference_id: int, labeller_id: st
 def last_preference(session: Session, *, labeller_id: str) -> Preference | None:
     """The labeller's newest standing choice: what Undo takes back."""
     query = select(Preference).where(Preference.labeller_id == labeller_id, col(Preference.withdrawn_at).is_(None))
-    return session.exec(query.order_by(col(Preference.id).desc())).first()
+    return session.exec(query.order_by(col(Preference.id).desc()).limit(1)).first()
 
 
 def count_choices(session: Session, *, after: int = 0, labeller_id: str | None = None) -> int:
