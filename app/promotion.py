@@ -110,8 +110,7 @@ class Promotion:
             raise Conflict(f"{checkpoint_id} is a reward model; it scores text and cannot be served.")
         if checkpoint.id == INITIAL:
             return load_policy(self._model_source, device=self._device)
-        base = self._model_source if checkpoint.kind is CheckpointKind.adapter else None
-        return load_policy(self._data_dir / checkpoint.source, device=self._device, base=base)
+        return load_policy(self._data_dir / checkpoint.source, device=self._device, base=self._model_source)
 
     def promote(self, checkpoint_id: str, *, by: str, note: str = "") -> tuple[Deployment, bool]:
         """Serve this checkpoint; (row, whether it is new). One that the gate did not promote is an override."""
