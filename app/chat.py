@@ -4,19 +4,24 @@ Every reply is a Completion of the conversation so far, stamped with the checkpo
 changes the next reply, never the running one.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
 
 from sqlmodel import Session, col, select
 
 from app.serving.engine import Engine, RowFinished, TextPiece
+from storage.comparisons import record_completion
 from storage.database import Database
 from storage.errors import Conflict, Invalid, NotFound
-from storage.preferences import record_completion, record_labeller
+from storage.preferences import record_labeller
 from storage.prompts import Messages, record_prompt
 from storage.tables import Checkpoint, Completion, Conversation, ConversationTurn, Feedback
-from trainer.generation import Generated, Sampling
+from trainer.decoding import Generated
+from trainer.sampling import Sampling
 
 TITLE_LENGTH = 60
 
@@ -49,6 +54,7 @@ class Chat:
         self._database = database
         self._engine = engine
         self._sampling = sampling
+        self._replying: set[str] = set()  # conversations; read and changed on the event loop only
 
     def start(self, *, labeller_id: str) -> str:
         with self._database.write() as session:
@@ -74,30 +80,51 @@ class Chat:
         """Stream the reply to `text`, or a new one to the last message with `regenerate`.
 
         What was said is stored at once, the reply when it ends; one that is stopped is stored as far as it came.
+        Raises Conflict while another reply is written in this conversation.
         """
-        if regenerate:
-            self._forget_last_reply(conversation_id, labeller_id)
-        else:
+        if conversation_id in self._replying:
+            raise Conflict("A reply is being written in this conversation.", hint="Wait for its end, or stop it.")
+        self._replying.add(conversation_id)
+        try:
+            # the database and the tokenizer may take their time: in threads, so that other streams go on
+            messages = await asyncio.to_thread(self._ask, conversation_id, labeller_id, text, regenerate)
+            seed = secrets.randbelow(2**31)
+            submit = partial(self._engine.submit, [messages], sampling=self._sampling, seeds=[seed])
+            ticket = await asyncio.to_thread(submit)
+            written, finished = "", None
+            try:
+                if regenerate:  # not before the new one has begun
+                    await asyncio.to_thread(self._forget_last_reply, conversation_id, labeller_id)
+                name = await asyncio.to_thread(self._name, ticket.checkpoint_id)
+                async for event in ticket:
+                    if isinstance(event, TextPiece):
+                        written += event.text
+                        yield ChatPiece(written, ticket.checkpoint_id, name)
+                    elif isinstance(event, RowFinished):
+                        finished = event.generated
+            finally:
+                ticket.cancel()
+                stored = await asyncio.to_thread(
+                    self._store, conversation_id, messages, ticket.checkpoint_id, seed, written, finished
+                )
+            yield ChatPiece(written, ticket.checkpoint_id, name, stored)
+        finally:
+            self._replying.discard(conversation_id)
+
+    def _ask(self, conversation_id: str, labeller_id: str, text: str | None, regenerate: bool) -> Messages:
+        """Store what was said; the messages to reply to. What was said in vain and then again is left out: most
+        templates refuse two user turns in a row."""
+        if not regenerate:
             self._say(conversation_id, labeller_id, text or "")
         with self._database.read() as session:
-            messages = [{"role": t.role, "content": t.text} for t in _rows(session, conversation_id)]
-        if not messages or messages[-1]["role"] != "user":
+            _own(session, conversation_id, labeller_id)
+            rows = _rows(session, conversation_id)
+        if regenerate and rows and rows[-1].role == "assistant":
+            rows.pop()
+        if not rows or rows[-1].role != "user":
             raise Conflict("There is nothing to reply to.", hint="Say something first.")
-        seed = secrets.randbelow(2**31)
-        ticket = self._engine.submit([messages], sampling=self._sampling, seeds=[seed])
-        name = self._name(ticket.checkpoint_id)
-        written, finished = "", None
-        try:
-            async for event in ticket:
-                if isinstance(event, TextPiece):
-                    written += event.text
-                    yield ChatPiece(written, ticket.checkpoint_id, name)
-                elif isinstance(event, RowFinished):
-                    finished = event.generated
-        finally:
-            ticket.cancel()
-            stored = self._store(conversation_id, messages, ticket.checkpoint_id, seed, written, finished)
-        yield ChatPiece(written, ticket.checkpoint_id, name, stored)
+        kept = [row for row, after in pairwise([*rows, None]) if row and not (row.role == "user" == _role(after))]
+        return [{"role": row.role, "content": row.text} for row in kept]
 
     def thumb(self, completion_id: int, *, labeller_id: str, thumb: str) -> None:
         """Record a thumb, up or down, on a reply."""
@@ -181,6 +208,10 @@ def _own(session: Session, conversation_id: str, labeller_id: str) -> Conversati
     return conversation
 
 
+def _role(row: ConversationTurn | None) -> str | None:
+    return row.role if row else None
+
+
 def _rows(session: Session, conversation_id: str) -> list[ConversationTurn]:
     query = select(ConversationTurn).where(ConversationTurn.conversation_id == conversation_id)
     return list(session.exec(query.order_by(col(ConversationTurn.id))))
@@ -192,5 +223,5 @@ def _turn(session: Session, row: ConversationTurn) -> ChatTurn:
     completion = session.get(Completion, row.completion_id)
     checkpoint = session.get(Checkpoint, completion.checkpoint_id) if completion and completion.checkpoint_id else None
     thumbs = select(Feedback.thumb).where(Feedback.completion_id == row.completion_id, col(Feedback.thumb).is_not(None))
-    thumb = session.exec(thumbs.order_by(col(Feedback.id).desc())).first()
+    thumb = session.exec(thumbs.order_by(col(Feedback.id).desc()).limit(1)).first()
     return ChatTurn(row.role, row.text, checkpoint.name if checkpoint else None, row.completion_id, thumb)

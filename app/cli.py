@@ -1,7 +1,6 @@
 """The `prefloop` command. Each command is a thin reader of its arguments; the work is in the modules it calls."""
 
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -34,12 +34,17 @@ def main() -> None:
     try:
         cli()
     except PrefLoopError as error:
-        Console(stderr=True).print(f"[red]{error.message}[/red] {error.hint}", markup=True, highlight=False)
+        typer.secho(str(error), fg="red", err=True)
         sys.exit(1)
 
 
 def _settings(**given: Any) -> Settings:
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        wrong = [(str(e["loc"][0]), e["input"], e["msg"]) for e in error.errors()]
+        told = "; ".join(f"{name} (PREFLOOP_{name.upper()}) is {value!r}: {why}" for name, value, why in wrong)
+        raise Invalid(f"The settings cannot be used: {told}.") from error
 
 
 @cli.command()
@@ -50,21 +55,9 @@ def serve(
     model: Model = None,
 ) -> None:
     """Serve the web app: label, chat, train, win rates."""
-    import uvicorn
+    from app.serve import serve as run
 
-    from app.main import create_app
-
-    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
-    for noisy in ("httpx", "apscheduler", "alembic"):  # a refill that takes longer than its tick is no news
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    settings = _settings(host=host, port=port, data_dir=data_dir, model=model)
-    app = create_app(settings)
-    app.state.application.bind()  # refused here in one line, before anything listens
-    print(f"PrefLoop: http://{settings.host}:{settings.port}  (data in {settings.data_dir.resolve()})", flush=True)
-    # open pages hold event streams; without this limit Ctrl-C would wait for them
-    uvicorn.run(
-        app, host=settings.host, port=settings.port, timeout_graceful_shutdown=3, log_level="warning", workers=1
-    )
+    run(_settings(host=host, port=port, data_dir=data_dir, model=model))
 
 
 @cli.command()
@@ -76,14 +69,13 @@ def train(
 ) -> None:
     """Queue a run and train it here, unless a running app takes it first; follows it to its end."""
     from app.follow import follow_run
+    from app.project import bind_model, open_database
     from app.runs import Runs
-    from storage.database import Database
     from trainer.launcher import Launcher
 
     settings = _settings(data_dir=data_dir, model=model)
-    database = Database(settings.url)
-    database.migrate()
-    _bind(settings, database)
+    database = open_database(settings)
+    bind_model(database, initial_model=settings.initial_model, model_source=settings.model_source)
     runs = Runs(database, data_dir=settings.data_dir, auto_train=settings.auto_train, starter=settings.serves_starter)
     run = runs.start(algorithm=algorithm, config=_fields(set_ or []), by="prefloop train")
     launcher = Launcher(
@@ -108,12 +100,11 @@ def evaluate(
 ) -> None:
     """Compare two checkpoints on held-out prompts: guards, and the preference model of all choices so far."""
     from app.follow import evaluate_checkpoint
-    from storage.database import Database
+    from app.project import bind_model, open_database
 
     settings = _settings(data_dir=data_dir, model=model)
-    database = Database(settings.url)
-    database.migrate()
-    _bind(settings, database)
+    database = open_database(settings, begun=True)
+    bind_model(database, initial_model=settings.initial_model, model_source=settings.model_source)
     compared = evaluate_checkpoint(database, settings, candidate=candidate, baseline=baseline, prompts=prompts)
     if as_json:
         print(json.dumps(compared, indent=1))
@@ -178,16 +169,12 @@ def import_(
     data_dir: DataDir = None,
 ) -> None:
     """Import prompts or preferences. Bad rows are told with their line and left out."""
-    from storage.database import Database
+    from app.project import open_database
     from storage.tables import Split
     from storage.transfer import import_file
 
-    settings = _settings(data_dir=data_dir)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.url)
-    database.migrate()
     report = import_file(
-        database,
+        open_database(_settings(data_dir=data_dir)),
         path_or_stream=file,
         format=format,
         name=file.name,
@@ -213,32 +200,35 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Export prompts or preferences as JSONL."""
-    from storage.database import Database
+    from app.project import open_database
     from storage.transfer import export as export_rows
 
-    settings = _settings(data_dir=data_dir)
-    database = Database(settings.url)
-    database.migrate()
     partial = output.with_name(output.name + ".part")
     rows = 0
-    with database.read() as session, partial.open("wb") as file:
-        for row in export_rows(session, format=format):
-            file.write(row)
-            rows += row.count(b"\n")
-    partial.replace(output)
+    with open_database(_settings(data_dir=data_dir), begun=True).read() as session:
+        lines = export_rows(session, format=format)
+        try:
+            with partial.open("wb") as file:
+                for line in lines:
+                    file.write(line)
+                    rows += line.count(b"\n")
+            partial.replace(output)
+        except OSError as error:
+            raise Invalid(f"{output} cannot be written: {error.strerror}.") from error
+        finally:
+            partial.unlink(missing_ok=True)
     print(f"{rows} rows in {output}")
 
 
 @cli.command()
 def checkpoints(data_dir: DataDir = None) -> None:
     """List checkpoints with their gate's outcome; the served one is marked."""
+    from app.project import open_database
     from storage.checkpoints import count_learned, list_checkpoints
-    from storage.database import Database
     from storage.deployments import current_deployment
     from storage.evaluations import gate_decision_of
 
-    database = Database(_settings(data_dir=data_dir).url)
-    database.migrate()
+    database = open_database(_settings(data_dir=data_dir), begun=True)
     table = Table("", "id", "kind", "from", "preferences", "gate", "made")
     with database.read() as session:
         served = current_deployment(session)
@@ -308,16 +298,3 @@ def _fields(given: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             values[name] = value
     return values
-
-
-def _bind(settings: Settings, database: Any) -> None:
-    """Bind the data directory to its initial model, as the app does at its first start."""
-    from storage.checkpoints import record_project
-    from trainer.policy import source_digest
-
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    name = Path(settings.initial_model.rstrip("/")).name
-    with database.write() as session:
-        record_project(
-            session, initial_model=settings.initial_model, name=name, digest=source_digest(settings.model_source)
-        )

@@ -11,27 +11,38 @@ import logging
 import random
 import secrets
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from sqlmodel import Session, col, func, select
 
-from app.serving.engine import Engine
+from app.serving.engine import CheckpointUnusable, Engine
 from storage.checkpoints import INITIAL
+from storage.comparisons import count_waiting, record_comparison
 from storage.database import Database
 from storage.deployments import current_deployment, previously_served
 from storage.errors import Invalid
-from storage.preferences import count_waiting, record_comparison
 from storage.prompts import get_prompt
 from storage.tables import Comparison, ComparisonState, Completion, Prompt, Purpose, Split
-from trainer.generation import Generated, Sampling
+from trainer.decoding import Generated
 from trainer.guards import trips_guard
 from trainer.prompting import PromptError
+from trainer.sampling import Sampling
 
 log = logging.getLogger(__name__)
 
 EVALUATION_EVERY = 5
 INITIAL_SIDE_EVERY = 3  # training comparisons
 RESAMPLES = 4  # of two fresh completions, when both are the same text or one is broken
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The comparison to be made: one side by `against` where that is not None, and the deployment it is made under."""
+
+    prompt: Prompt
+    purpose: Purpose
+    against: str | None
+    generation: int
 
 
 class ComparisonMaker:
@@ -44,49 +55,66 @@ class ComparisonMaker:
         self._sampling = sampling
         self._refilling = threading.Lock()
         self._random = random.Random()
-        self._unusable: set[int] = set()  # gave no two different sound completions, or do not fit the model
+        self._unusable: set[int] = set()  # gave no two different sound completions, or do not fit the model served
+        self._generation = 0
 
     def has_prompts(self, session: Session) -> bool:
         """Whether any prompt may still be put before people."""
-        query = select(func.count()).where(Prompt.split == Split.train, col(Prompt.offered))
-        return session.exec(query).one() > len(self._unusable)
+        query = select(Prompt.id).where(Prompt.split == Split.train, col(Prompt.offered))
+        found = session.exec(query.limit(len(self._unusable) + 1))
+        return any(prompt_id not in self._unusable for prompt_id in found)
 
     def make_next(self) -> bool:
         """Make one comparison if fewer wait than should; False when enough wait, or another thread is at it."""
         if not self._refilling.acquire(blocking=False):
             return False
         try:
-            with self._database.read() as session:
-                served = current_deployment(session)
-                if served is None or sum(count_waiting(session).values()) >= self._ahead:
-                    return False
-                generation = served.id or 0
-                baseline = self._baseline(session)
-                made = self._count_made(session, generation)
-                evaluate = baseline is not None and made % EVALUATION_EVERY == EVALUATION_EVERY - 1
-                against = _initial_side(served.checkpoint_id, made)
-                prompt = self._pick(session, Split.heldout if evaluate else Split.train)
-                if prompt is None and evaluate:
-                    evaluate, prompt = False, self._pick(session, Split.train)
-            if prompt is None or prompt.id is None:
-                return False
-            pair: list[Completion] | None
-            try:
-                if evaluate and baseline:
-                    pair = self._sample_pair(prompt, baseline)
-                else:
-                    pair = self._training_pair(prompt, against)
-            except PromptError as error:
-                log.info("prompt %s cannot be given to the model: %s", prompt.id, error)
-                pair = None
-            if pair is None:
-                self._unusable.add(prompt.id)
-            else:
-                purpose = Purpose.evaluate if evaluate else Purpose.train
-                self._record(prompt, pair, purpose, generation=generation)
-            return True
+            plan = self._plan()
+            if plan is not None:
+                self._make(plan)
+            return plan is not None
         finally:
             self._refilling.release()
+
+    def _plan(self, *, alone: bool = False) -> "_Plan | None":
+        """What is to be made next, by the served model `alone` or with another; None when enough wait."""
+        with self._database.read() as session:
+            served = current_deployment(session)
+            if served is None or served.id is None or sum(count_waiting(session).values()) >= self._ahead:
+                return None
+            if served.id != self._generation:  # what one model cannot use, another one may
+                self._generation, self._unusable = served.id, set()
+            made = self._count_made(session, served.id)
+            baseline = None if alone else self._baseline(session)
+            against = None if alone else _initial_side(served.checkpoint_id, made)
+            if baseline is not None and made % EVALUATION_EVERY == EVALUATION_EVERY - 1:
+                prompt = self._pick(session, Split.heldout)
+                if prompt is not None:
+                    return _Plan(prompt, Purpose.evaluate, baseline, served.id)
+            prompt = self._pick(session, Split.train)
+            return None if prompt is None else _Plan(prompt, Purpose.train, against, served.id)
+
+    def _make(self, plan: "_Plan") -> None:
+        prompt = plan.prompt
+        assert prompt.id is not None
+        try:
+            if plan.purpose is Purpose.evaluate and plan.against is not None:
+                pair: list[Completion] | None = self._sample_pair(prompt, plan.against)
+            else:
+                pair = self._training_pair(prompt, plan.against)
+        except PromptError as error:
+            log.info("prompt %s cannot be given to the model: %s", prompt.id, error)
+            pair = None
+        except CheckpointUnusable as error:  # people go on labelling without it
+            log.warning("a comparison with %s cannot be made: %s", plan.against, error)
+            instead = self._plan(alone=True)
+            if instead is not None:
+                self._make(instead)
+            return
+        if pair is None:
+            self._unusable.add(prompt.id)
+        else:
+            self._record(prompt, pair, plan.purpose, generation=plan.generation)
 
     def make_for(self, prompt_id: int) -> str:
         """A comparison of this prompt made now, leased at once; its id."""
@@ -149,7 +177,7 @@ class ComparisonMaker:
         """Two samples of the served model, in one batch."""
         seeds = [secrets.randbelow(2**31) for _ in range(2)]
         ticket = self._engine.submit([prompt.messages] * 2, sampling=self._sampling, seeds=seeds)
-        made = ticket.result(timeout=120)
+        made = ticket.result()
         return [self._completion(prompt, ticket.checkpoint_id, g, s) for g, s in zip(made, seeds, strict=True)]
 
     def _sample_pair(self, prompt: Prompt, baseline: str) -> list[Completion]:
@@ -160,7 +188,7 @@ class ComparisonMaker:
             ticket = self._engine.submit(
                 [prompt.messages], sampling=self._sampling, seeds=[seed], checkpoint_id=checkpoint_id
             )
-            pair.append(self._completion(prompt, ticket.checkpoint_id, ticket.result(timeout=120)[0], seed))
+            pair.append(self._completion(prompt, ticket.checkpoint_id, ticket.result()[0], seed))
         return pair
 
     def _completion(self, prompt: Prompt, checkpoint_id: str, made: Generated, seed: int) -> Completion:

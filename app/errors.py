@@ -59,3 +59,10 @@ def install(app: FastAPI) -> None:
         return JSONResponse(
             body(code.get(error.status_code, "error"), str(error.detail)), error.status_code, error.headers
         )
+
+    @app.exception_handler(Exception)
+    async def _bug(request: Request, error: Exception) -> JSONResponse:
+        content = body("internal", f"Something broke: {type(error).__name__}: {error}", "The log has the details.")
+        if request.url.path.startswith("/v1/"):  # what OpenAI's clients read
+            content["error"] |= {"type": "server_error", "param": None}
+        return JSONResponse(content, 500)

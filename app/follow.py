@@ -102,5 +102,5 @@ def _side(session: Session, settings: Settings, checkpoint_id: str, initial: Any
     row = get_checkpoint(session, checkpoint_id)
     if row.kind is CheckpointKind.reward_model:
         raise Invalid(f"{checkpoint_id} is a reward model; it writes nothing that could be compared.")
-    base = settings.model_source if row.kind is CheckpointKind.adapter else None
-    return Side(checkpoint_id, load_policy(settings.data_dir / row.source, device=settings.device, base=base))
+    folder = settings.data_dir / row.source
+    return Side(checkpoint_id, load_policy(folder, device=settings.device, base=settings.model_source))

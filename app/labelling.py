@@ -4,6 +4,7 @@ What a person can do here is shared by the Label tab and the API. Which prompts 
 in `app/comparisons.py`.
 """
 
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -13,20 +14,15 @@ from datetime import time as clock
 from sqlmodel import Session, col, func, select
 
 from app.comparisons import ComparisonMaker
+from app.serving.engine import EngineClosed
+from storage.comparisons import claim_comparison, get_comparison, lease_comparison, sides
 from storage.database import Database
 from storage.errors import NotFound, Unavailable
-from storage.preferences import (
-    claim_comparison,
-    get_comparison,
-    last_preference,
-    lease_comparison,
-    record_labeller,
-    record_preference,
-    sides,
-    withdraw_preference,
-)
+from storage.preferences import last_preference, record_labeller, record_preference, withdraw_preference
 from storage.prompts import Messages, get_prompt, record_prompt
 from storage.tables import Checkpoint, Choice, Comparison, Completion, Preference, Strength
+
+log = logging.getLogger(__name__)
 
 WAIT_S = 30.0
 
@@ -74,15 +70,20 @@ class Labelling:
     def refill(self) -> int:
         """Make comparisons until enough wait; returns how many were made. One caller at a time, others return."""
         made = 0
-        while not self._closing and self._maker.make_next():
-            made += 1
-            with self._arrived:
-                self._arrived.notify_all()
+        try:
+            while not self._closing and self._maker.make_next():
+                made += 1
+                with self._arrived:
+                    self._arrived.notify_all()
+        except EngineClosed:
+            log.info("the last comparison was not finished")
         return made
 
     def close(self) -> None:
-        """Make no more comparisons; a refill under way ends with the one it is at."""
-        self._closing = True
+        """Make no more comparisons, and tell whoever waits for one."""
+        with self._arrived:
+            self._closing = True
+            self._arrived.notify_all()
 
     def next_comparison(
         self,
@@ -116,6 +117,8 @@ class Labelling:
                     return _shown(session, waiting)
                 if not self._maker.has_prompts(session):
                     return None
+            if self._closing:
+                raise Unavailable("The program is shutting down.", hint="Start it again.", code="closing")
             if time.monotonic() >= deadline:
                 raise Unavailable(
                     f"No comparison was ready within {wait_s:.0f} s.",

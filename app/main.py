@@ -6,6 +6,7 @@ out ends both; a trainer that is running is told to save and stop.
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ from app.settings import Settings
 from app.ui.page import mount_page
 from storage.database import Database
 from storage.transfer import import_file
-from trainer.generation import Sampling
 from trainer.launcher import Launcher
+from trainer.sampling import Sampling
 from trainer.starter import PROMPTS
 
 log = logging.getLogger(__name__)
@@ -48,16 +49,21 @@ class Application:
     promotion: Promotion
     scheduler: Scheduler
     failure: str = ""
+    bound: bool = False
 
     @property
     def ready(self) -> bool:
         return self.slot.current_id is not None
 
     def bind(self) -> None:
-        """Migrate, and bind the data directory to its model. Raises Conflict when it belongs to another one."""
+        """Migrate, and bind the data directory to its model, once: its weights are read for that. Raises Conflict when
+        it belongs to another one."""
+        if self.bound:
+            return
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.database.migrate()
         self.promotion.bind()
+        self.bound = True
 
     def open(self) -> None:
         """Read the starter's prompts, load the model that should be served, start the clock. Takes seconds."""
@@ -65,15 +71,17 @@ class Application:
             import_file(
                 self.database, path_or_stream=PROMPTS, format="prompts", source="starter", offered=True, strict=True
             )
-            self.promotion.open()
+            self.failure = self.promotion.open()
             self.scheduler.start()
         except Exception as error:
             self.failure = f"The model could not be loaded: {error}"
             log.exception("the model could not be loaded")
 
     def close(self) -> None:
-        self.scheduler.stop()
+        """End everything, those first whom others wait for: requests, then ticks and the trainer, then models."""
+        self.labelling.close()
         self.engine.close()
+        self.scheduler.stop()
         self.slot.close()
         self.database.close()
 
@@ -123,12 +131,11 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(application.bind)
-        # the page answers at once and says that the model is loading
-        opening = asyncio.create_task(asyncio.to_thread(application.open))
+        # the page answers at once and says that the model is loading; Ctrl-C waits for no load
+        threading.Thread(target=application.open, name="opening", daemon=True).start()
         try:
             yield
         finally:
-            await opening
             await asyncio.to_thread(application.close)
 
     app = FastAPI(

@@ -96,7 +96,7 @@ def totals(session: Session) -> Totals:
 
 def newest_decision(session: Session) -> GateDecisionRow | None:
     """What the gate decided last."""
-    return session.exec(select(GateDecisionRow).order_by(col(GateDecisionRow.created_at).desc())).first()
+    return session.exec(select(GateDecisionRow).order_by(col(GateDecisionRow.created_at).desc()).limit(1)).first()
 
 
 def checkpoint_names(session: Session) -> dict[str, str]:

@@ -6,15 +6,16 @@ that cannot be loaded leaves the old one serving and its reason on the ledger.
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from app.project import bind_model
 from app.runs import Runs
 from app.serving.slot import Slot, SwapFailed
-from storage.checkpoints import INITIAL, get_checkpoint, record_project
+from storage.checkpoints import INITIAL, get_checkpoint
+from storage.comparisons import drop_waiting
 from storage.database import Database
 from storage.deployments import (
     LedgerEntry,
@@ -26,7 +27,7 @@ from storage.deployments import (
 )
 from storage.errors import Conflict
 from storage.evaluations import gate_decision_of, people_scores
-from storage.preferences import count_choices, drop_waiting
+from storage.preferences import count_choices
 from storage.settings import get_setting, record_setting
 from storage.tables import (
     Checkpoint,
@@ -39,7 +40,7 @@ from storage.tables import (
     TrainingRun,
 )
 from trainer.evaluation.statistics import win_rate
-from trainer.policy import Policy, load_policy, source_digest
+from trainer.policy import Policy, load_policy
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,6 @@ class Promotion:
         model_source: str,
         device: str,
         canary: bool = True,
-        on_swap: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._slot = slot
@@ -86,20 +86,21 @@ class Promotion:
         self._device = device
         self._canary = canary
         self._swapping = threading.Lock()
-        self.on_swap = on_swap
 
     def bind(self) -> None:
         """Bind the data directory to its initial model. Raises Conflict when it belongs to another one."""
-        name = Path(self._initial_model.rstrip("/")).name or self._initial_model
-        digest = source_digest(self._model_source)
+        bind_model(self._database, initial_model=self._initial_model, model_source=self._model_source)
         with self._database.write() as session:
-            record_project(session, initial_model=self._initial_model, name=name, digest=digest)
             if current_deployment(session) is None:
                 record_deployment(session, checkpoint_id=INITIAL, reason=DeploymentReason.initial, by="prefloop")
 
-    def open(self) -> None:
-        """Load and serve what the ledger says."""
+    def open(self) -> str:
+        """Load and serve what the ledger says. Returns why nothing could be, empty where something is served."""
         self._follow()
+        if self._slot.current_id is not None:
+            return ""
+        failed = [e.detail for entry in self.ledger() for e in reversed(entry.events) if e.event == "failed"]
+        return failed[0] if failed else "The ledger names no checkpoint to serve."
 
     def load(self, checkpoint_id: str) -> Policy:
         """Load any checkpoint of this project, verified against its recorded digest."""
@@ -109,8 +110,7 @@ class Promotion:
             raise Conflict(f"{checkpoint_id} is a reward model; it scores text and cannot be served.")
         if checkpoint.id == INITIAL:
             return load_policy(self._model_source, device=self._device)
-        base = self._model_source if checkpoint.kind is CheckpointKind.adapter else None
-        return load_policy(self._data_dir / checkpoint.source, device=self._device, base=base)
+        return load_policy(self._data_dir / checkpoint.source, device=self._device, base=self._model_source)
 
     def promote(self, checkpoint_id: str, *, by: str, note: str = "") -> tuple[Deployment, bool]:
         """Serve this checkpoint; (row, whether it is new). One that the gate did not promote is an override."""
@@ -124,13 +124,15 @@ class Promotion:
         self._follow()
         return deployment, created
 
-    def roll_back(self, *, by: str, reason: DeploymentReason = DeploymentReason.rollback, note: str = "") -> Deployment:
+    def roll_back(self, *, by: str, note: str = "") -> Deployment:
         """Serve the checkpoint that was served before this one. Raises Conflict when there was none."""
         with self._database.write() as session:
             target = previously_served(session)
             if target is None:
                 raise Conflict("Nothing was served before this checkpoint.", hint="Promote one instead.")
-            deployment, _ = record_deployment(session, checkpoint_id=target, reason=reason, by=by, note=note)
+            deployment, _ = record_deployment(
+                session, checkpoint_id=target, reason=DeploymentReason.rollback, by=by, note=note
+            )
         self._follow()
         return deployment
 
@@ -171,14 +173,21 @@ class Promotion:
             f"(99% interval {rate.interval.low:.0%} to {rate.interval.high:.0%})."
         )
         with self._database.write() as session:
+            still = current_deployment(session)
+            if still is None or still.id != served.id:
+                return None  # somebody was quicker; it is not that one which people found worse
             record_setting(session, PAUSE, {"until_choices": count_choices(session) + PAUSE_CHOICES})
-        return self.roll_back(by="prefloop", reason=DeploymentReason.canary, note=note)
+            deployment, _ = record_deployment(
+                session, checkpoint_id=previous, reason=DeploymentReason.canary, by="prefloop", note=note
+            )
+        self._follow()
+        return deployment
 
     def paused_for(self) -> int:
         """Choices still to be made before promotion is automatic again; 0 when it is not paused."""
         with self._database.read() as session:
             until = int(get_setting(session, PAUSE).get("until_choices", 0))
-            return max(0, until - count_choices(session))
+            return max(0, until - count_choices(session)) if until else 0
 
     def waiting_for_person(self) -> str | None:
         """A checkpoint that passed the gate since the last deployment and is not served."""
@@ -194,6 +203,7 @@ class Promotion:
             .join(TrainingRun, col(TrainingRun.id) == col(GateDecisionRow.run_id))
             .where(TrainingRun.status == RunStatus.succeeded, GateDecisionRow.outcome == Outcome.promote)
             .order_by(col(GateDecisionRow.created_at).desc())
+            .limit(1)
         ).first()
         if newest is None or served is None or newest.created_at < served.created_at:
             return None
@@ -236,7 +246,6 @@ class Promotion:
                 if self._slot.current_id == wanted.checkpoint_id and self._told_serving(wanted.id):
                     return
                 if self._swap(wanted):
-                    self.on_swap()
                     return
 
     def _told_serving(self, deployment_id: int) -> bool:

@@ -9,9 +9,7 @@ from apscheduler.triggers.cron import CronTrigger
 from pydantic import BaseModel, Field, ValidationError
 from sqlmodel import Session
 
-from storage.checkpoints import INITIAL
 from storage.database import Database
-from storage.deployments import current_deployment
 from storage.errors import Invalid
 from storage.evaluations import get_gate_decision
 from storage.preferences import count_choices
@@ -183,11 +181,6 @@ class Runs:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 64 * 1024))
             return file.read().decode("utf-8", "replace").splitlines()[-last:]
-
-    def served_is_initial(self) -> bool:
-        with self._database.read() as session:
-            served = current_deployment(session)
-            return served is None or served.checkpoint_id == INITIAL
 
 
 def _view(session: Session, run: TrainingRun) -> RunView:

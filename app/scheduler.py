@@ -5,6 +5,7 @@ trainer outlives a crash of the app and is adopted by the next one: living means
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +50,10 @@ class Scheduler:
         self._launcher = launcher
         self._data_dir = data_dir
         self._launched: dict[str, TrainerProcess] = {}
+        self._attempts: dict[str, int] = {}  # of each run when it was launched; claiming it makes one more
         self._cron = ""
+        self._stopping = threading.Lock()
+        self._stopped = False
         self._clock = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(4)},
@@ -57,6 +61,7 @@ class Scheduler:
         )
 
     def start(self) -> None:
+        """Begin the ticks, unless `stop` came first (the model may still have been loading)."""
         begin = datetime.now(UTC)
         for name, tick, seconds in (
             ("runs", self.tick_runs, RUNS_EVERY_S),
@@ -65,14 +70,19 @@ class Scheduler:
             ("refill", self._labelling.refill, REFILL_EVERY_S),
         ):
             self._clock.add_job(_logged(tick, name), "interval", seconds=seconds, id=name, next_run_time=begin)
-        self._clock.start()
+        with self._stopping:
+            if not self._stopped:
+                self._clock.start()
 
     def stop(self) -> None:
         """End the ticks; ask a running trainer to save and stop, so that the next start resumes it."""
-        self._labelling.close()
-        self._clock.shutdown(wait=True)
+        with self._stopping:
+            self._stopped = True
+        if self._clock.running:
+            self._clock.shutdown(wait=True)
         process = self._active_process()
-        if process is not None:
+        if process is not None and process.alive():
+            log.info("the trainer saves and stops; it goes on with the next start")
             process.terminate()
             process.wait(timeout_s=20)
 
@@ -128,10 +138,11 @@ class Scheduler:
         started = self._launched.get(run.id)
         if started is not None and started.alive():
             return  # it is starting up and has not claimed the run yet
-        if started is not None and started.pid != run.pid:
+        if started is not None and self._attempts[run.id] == run.attempt:
             self._fail_unclaimed(run, started)
             return
         log.info("starting run %s", run.id)
+        self._attempts[run.id] = run.attempt
         self._launched[run.id] = self._launcher.launch(run.id)
 
     def _fail_unclaimed(self, run: TrainingRun, process: TrainerProcess) -> None:

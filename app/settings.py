@@ -47,7 +47,12 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        return self.database_url or f"sqlite:///{self.data_dir / 'prefloop.sqlite'}"
+        return self.database_url or f"sqlite:///{self.database_file}"
+
+    @property
+    def database_file(self) -> Path:
+        """Where the database is unless another one is named."""
+        return self.data_dir / "prefloop.sqlite"
 
     def check(self) -> None:
         """Raises Refused for a combination that must not be served."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from storage.errors import Invalid, Unavailable
+from storage.errors import Invalid, Refused, Unavailable
 from trainer.starter.check import is_right, is_well_formed
 
 Messages = list[dict[str, str]]
@@ -68,12 +68,19 @@ class Simulation:
         """
         began = time.monotonic()
         self._wait_until_ready()
-        before = self.measure("served", rule, completions=completions, seed=seed)
+        served = self._call("GET", "/api/v1/deployments/current")["checkpoint_id"]
+        before = self.measure(served, rule, completions=completions, seed=seed)
         self._tell(f"before: {before.share:.1%} of {before.n} completions satisfy the rule")
-        schedule = self._call("PUT", "/api/v1/schedule", {"new_preferences": labels})
+        schedule = self._call("GET", "/api/v1/schedule")
         known = {r["id"] for r in self._runs()}
-        decided = sum(self.label(rule) in ("left", "right") for _ in self._counted(labels))
-        run = self._wait_for_run(known, wait_s)
+        try:
+            # none before the last label: choices that waited already would start it early, without ours
+            self._call("PUT", "/api/v1/schedule", {"new_preferences": 0})
+            decided = sum(self.label(rule) in ("left", "right") for _ in self._counted(labels))
+            self._call("PUT", "/api/v1/schedule", {"new_preferences": labels})
+            run = self._wait_for_run(known, wait_s)
+        finally:
+            self._call("PUT", "/api/v1/schedule", {"new_preferences": schedule["new_preferences"]})
         if run["checkpoint_id"] is None:
             raise Unavailable(f"Run {run['id']} {run['status']} without a checkpoint: {run['error']}")
         if (run["gate"] or {}).get("outcome") == "promote" and schedule["after_gate"] == "automatic":
@@ -177,8 +184,11 @@ class Simulation:
         deadline = time.monotonic() + wait_s
         while True:
             try:
-                if self._http.get("/readyz").status_code == 200:
+                reply = self._http.get("/readyz")
+                if reply.status_code == 200:
                     return
+                if reply.status_code in (401, 403):
+                    raise Refused(f"{self._http.base_url} answered {reply.status_code}.", hint=reply.text[:500])
             except httpx.TransportError as error:
                 if time.monotonic() > deadline - wait_s + 10:
                     raise Unavailable(

@@ -4,9 +4,9 @@
 `read()` never blocks a writer. Both close on exit; `write()` commits, or rolls back on an exception.
 """
 
-import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +108,15 @@ def _alembic(url: str) -> Config:
 
 
 def _back_up(engine: Engine, revision: str) -> None:
+    """By SQLite's own means: the file alone lacks what a reader elsewhere keeps in the write-ahead log."""
     if engine.url.get_backend_name() != "sqlite" or not engine.url.database:
         return
-    with engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     path = Path(engine.url.database)
-    shutil.copy2(path, path.with_name(f"{path.name}.before-{revision}"))
+    with (
+        closing(sqlite3.connect(path)) as source,
+        closing(sqlite3.connect(path.with_name(f"{path.name}.before-{revision}"))) as copy,
+    ):
+        source.backup(copy)
 
 
 def _check_foreign_keys(connection: Connection) -> None:

@@ -47,9 +47,9 @@ def record_event(session: Session, *, deployment_id: int, event: str, detail: st
     session.add(DeploymentEvent(deployment_id=deployment_id, event=event, detail=detail))
 
 
-def _failed(session: Session, deployment_id: int | None) -> bool:
+def _told(session: Session, deployment: Deployment, event: str) -> bool:
     query = select(DeploymentEvent).where(
-        DeploymentEvent.deployment_id == deployment_id, DeploymentEvent.event == "failed"
+        DeploymentEvent.deployment_id == deployment.id, DeploymentEvent.event == event
     )
     return session.exec(query).first() is not None
 
@@ -57,7 +57,7 @@ def _failed(session: Session, deployment_id: int | None) -> bool:
 def current_deployment(session: Session) -> Deployment | None:
     """The newest deployment that has not failed: what is, or is about to be, served."""
     for deployment in session.exec(select(Deployment).order_by(col(Deployment.id).desc())):
-        if not _failed(session, deployment.id):
+        if not _told(session, deployment, "failed"):
             return deployment
     return None
 
@@ -65,19 +65,13 @@ def current_deployment(session: Session) -> Deployment | None:
 def previously_served(session: Session) -> str | None:
     """The checkpoint that was really served before the current one: where a roll back goes."""
     current = current_deployment(session)
-    query = select(Deployment).order_by(col(Deployment.id).desc())
-    served = [d for d in session.exec(query) if _was_served(session, d.id)]
-    for deployment in served:
-        if current is not None and deployment.checkpoint_id != current.checkpoint_id:
+    if current is None:
+        return None
+    others = select(Deployment).where(Deployment.checkpoint_id != current.checkpoint_id)
+    for deployment in session.exec(others.order_by(col(Deployment.id).desc())):
+        if _told(session, deployment, "serving"):
             return deployment.checkpoint_id
     return None
-
-
-def _was_served(session: Session, deployment_id: int | None) -> bool:
-    query = select(DeploymentEvent).where(
-        DeploymentEvent.deployment_id == deployment_id, DeploymentEvent.event == "serving"
-    )
-    return session.exec(query).first() is not None
 
 
 def served_checkpoints(session: Session) -> list[str]:

@@ -63,7 +63,7 @@ def list_evaluations(session: Session, *, after: int = 0, limit: int = 50) -> li
     return list(session.exec(query))
 
 
-def verdicts_of(session: Session, evaluation_id: int, *, after: int = 0, limit: int = 1000) -> list[Verdict]:
+def verdicts_of(session: Session, evaluation_id: int, *, after: int = 0, limit: int | None = None) -> list[Verdict]:
     query = select(Verdict).where(Verdict.evaluation_id == evaluation_id, col(Verdict.prompt_id) > after)
     return list(session.exec(query.order_by(col(Verdict.prompt_id)).limit(limit)))
 
@@ -72,7 +72,7 @@ def scores_of(session: Session, evaluation_id: int) -> list[Score]:
     """Valid verdicts as scores."""
     return [
         Score(v.prompt_id, v.score, v.candidate_length, v.baseline_length)
-        for v in verdicts_of(session, evaluation_id, limit=1_000_000)
+        for v in verdicts_of(session, evaluation_id)
         if v.score is not None
     ]
 

@@ -1,52 +1,14 @@
-"""Comparisons waiting for people, the choices they make, and the pairs derived from them.
+"""The choices people make. Once acknowledged, one is never lost and never counted twice.
 
-A choice, once acknowledged, is never lost and never counted twice: the client's id makes the write idempotent, undo
-sets `withdrawn_at`, and there is one standing preference per comparison and labeller.
+The client's id makes the write idempotent, undo sets `withdrawn_at`, and there is one standing preference per
+comparison and labeller.
 """
 
-import secrets
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from sqlmodel import Session, col, func, select
 
-from sqlmodel import Session, col, func, or_, select
-
+from storage.comparisons import get_comparison, lease_comparison, sides
 from storage.errors import Conflict, NotFound
-from storage.prompts import Messages
-from storage.tables import (
-    Choice,
-    Comparison,
-    ComparisonState,
-    Completion,
-    Feedback,
-    Labeller,
-    Preference,
-    Prompt,
-    Purpose,
-    Split,
-    Strength,
-    now,
-)
-
-LEASE = timedelta(minutes=15)
-
-
-@dataclass(frozen=True)
-class PreferencePair:
-    """A decided comparison of one prompt. Lengths of `preference_ids` > 1 where several people agreed."""
-
-    prompt_id: int
-    messages: Messages
-    group_key: str
-    split: Split
-    chosen: Completion
-    rejected: Completion
-    preference_ids: tuple[int, ...]
-
-    @property
-    def newest(self) -> int:
-        return max(self.preference_ids)
+from storage.tables import Choice, Comparison, ComparisonState, Labeller, Preference, Strength, now
 
 
 def record_labeller(session: Session, *, labeller_id: str, name: str = "") -> Labeller:
@@ -58,104 +20,6 @@ def record_labeller(session: Session, *, labeller_id: str, name: str = "") -> La
         known.name = name
     session.flush()
     return known
-
-
-def record_completion(session: Session, completion: Completion) -> Completion:
-    session.add(completion)
-    session.flush()
-    return completion
-
-
-def record_comparison(
-    session: Session,
-    *,
-    prompt_id: int,
-    left: Completion,
-    right: Completion,
-    purpose: Purpose,
-    generation: int = 0,
-    state: ComparisonState = ComparisonState.waiting,
-) -> Comparison:
-    """Store two new completions and their comparison. The sides are as given: the caller has tossed the coin."""
-    session.add(left)
-    session.add(right)
-    session.flush()
-    assert left.id is not None and right.id is not None
-    comparison = Comparison(
-        id=secrets.token_hex(16),
-        prompt_id=prompt_id,
-        left_id=left.id,
-        right_id=right.id,
-        purpose=purpose,
-        state=state,
-        generation=generation,
-    )
-    session.add(comparison)
-    session.flush()
-    return comparison
-
-
-def claim_comparison(session: Session, *, labeller_id: str | None) -> Comparison | None:
-    """Lease the next waiting comparison. A labeller who holds one gets the same again (a reload loses nothing)."""
-    moment = now()
-    if labeller_id is not None:
-        held = select(Comparison).where(Comparison.state == ComparisonState.leased, Comparison.leased_to == labeller_id)
-        mine = session.exec(held.order_by(col(Comparison.created_at))).first()
-        if mine is not None:
-            mine.leased_until = moment + LEASE
-            session.add(mine)
-            return mine
-    free = select(Comparison).where(
-        or_(
-            Comparison.state == ComparisonState.waiting,
-            (col(Comparison.state) == ComparisonState.leased) & (col(Comparison.leased_until) < moment),
-        )
-    )
-    comparison = session.exec(free.order_by(col(Comparison.created_at), col(Comparison.id))).first()
-    if comparison is None:
-        return None
-    lease_comparison(session, comparison, labeller_id=labeller_id)
-    return comparison
-
-
-def lease_comparison(session: Session, comparison: Comparison, *, labeller_id: str | None) -> None:
-    comparison.state = ComparisonState.leased
-    comparison.leased_to = labeller_id
-    comparison.leased_until = now() + LEASE
-    session.add(comparison)
-    session.flush()
-
-
-def count_waiting(session: Session) -> dict[Purpose, int]:
-    query = select(Comparison.purpose, func.count()).where(Comparison.state == ComparisonState.waiting)
-    rows = session.exec(query.group_by(col(Comparison.purpose))).all()
-    return {p: 0 for p in Purpose} | {Purpose(p): n for p, n in rows}
-
-
-def drop_waiting(session: Session, *, before_generation: int) -> int:
-    """Drop comparisons not yet shown that were made under an older deployment; returns how many."""
-    stale = session.exec(
-        select(Comparison).where(
-            Comparison.state == ComparisonState.waiting, col(Comparison.generation) < before_generation
-        )
-    ).all()
-    for comparison in stale:
-        comparison.state = ComparisonState.dropped
-        session.add(comparison)
-    return len(stale)
-
-
-def get_comparison(session: Session, comparison_id: str) -> Comparison:
-    comparison = session.get(Comparison, comparison_id)
-    if comparison is None:
-        raise NotFound(f"There is no comparison {comparison_id!r}.", hint="POST /api/v1/comparisons/next gives one.")
-    return comparison
-
-
-def sides(session: Session, comparison: Comparison) -> tuple[Completion, Completion]:
-    left, right = session.get(Completion, comparison.left_id), session.get(Completion, comparison.right_id)
-    assert left is not None and right is not None
-    return left, right
 
 
 def record_preference(
@@ -214,7 +78,7 @@ def _check_open(session: Session, comparison: Comparison, labeller_id: str) -> N
     if standing is not None:
         raise Conflict(
             f"You have already chosen on comparison {comparison.id} (preference {standing.id}).",
-            hint="Undo it first: DELETE /api/v1/preferences/{id}.",
+            hint=f"Undo it first: DELETE /api/v1/preferences/{standing.id}.",
         )
     if comparison.state == ComparisonState.dropped:
         raise Conflict(
@@ -258,7 +122,7 @@ def withdraw_preference(session: Session, *, preference_id: int, labeller_id: st
 def last_preference(session: Session, *, labeller_id: str) -> Preference | None:
     """The labeller's newest standing choice: what Undo takes back."""
     query = select(Preference).where(Preference.labeller_id == labeller_id, col(Preference.withdrawn_at).is_(None))
-    return session.exec(query.order_by(col(Preference.id).desc())).first()
+    return session.exec(query.order_by(col(Preference.id).desc()).limit(1)).first()
 
 
 def count_choices(session: Session, *, after: int = 0, labeller_id: str | None = None) -> int:
@@ -276,80 +140,3 @@ def count_choices(session: Session, *, after: int = 0, labeller_id: str | None =
 
 def newest_preference_id(session: Session) -> int:
     return session.exec(select(func.max(Preference.id))).one() or 0
-
-
-def preference_pairs(
-    session: Session, *, splits: Iterable[Split] = (Split.train,), after: int = 0
-) -> list[PreferencePair]:
-    """Pairs for training, oldest first: standing choices of purpose `train`, merged by majority per comparison, plus
-    edited replies, chosen against their originals. Ties, skips and both_bad make no pair.
-    """
-    rows = session.exec(
-        select(Preference, Comparison, Prompt)
-        .join(Comparison, col(Preference.comparison_id) == col(Comparison.id))
-        .join(Prompt, col(Comparison.prompt_id) == col(Prompt.id))
-        .where(
-            Preference.purpose == Purpose.train,
-            col(Preference.withdrawn_at).is_(None),
-            col(Preference.id) > after,
-            col(Prompt.split).in_(list(splits)),
-        )
-        .order_by(col(Preference.id))
-    ).all()
-    by_comparison: dict[str, list[tuple[Preference, Comparison, Prompt]]] = defaultdict(list)
-    for preference, comparison, prompt in rows:
-        by_comparison[comparison.id].append((preference, comparison, prompt))
-    completions = _completions_of(session, [c for _, c, _ in rows])
-    pairs = []
-    for group in by_comparison.values():
-        winner = _majority([p.choice for p, _, _ in group])
-        if winner is None:
-            continue
-        _, comparison, prompt = group[0]
-        left, right = completions[comparison.left_id], completions[comparison.right_id]
-        chosen, rejected = (left, right) if winner is Choice.left else (right, left)
-        ids = tuple(p.id for p, _, _ in group if p.id is not None and p.choice is winner)
-        pairs.append(_pair(prompt, chosen, rejected, ids))
-    return sorted(pairs, key=lambda pair: pair.newest)
-
-
-def edited_pairs(session: Session, *, splits: Iterable[Split] = (Split.train,)) -> list[PreferencePair]:
-    """Edited replies chosen against their originals; they carry no preference id."""
-    rows = session.exec(
-        select(Feedback, Completion, Prompt)
-        .join(Completion, col(Feedback.completion_id) == col(Completion.id))
-        .join(Prompt, col(Completion.prompt_id) == col(Prompt.id))
-        .where(col(Feedback.edited_text).is_not(None), col(Prompt.split).in_(list(splits)))
-        .order_by(col(Feedback.id))
-    ).all()
-    newest = {completion.id: (feedback, completion, prompt) for feedback, completion, prompt in rows}
-    return [
-        _pair(p, Completion(prompt_id=c.prompt_id, text=f.edited_text or "", finish_reason="edited"), c, ())
-        for f, c, p in newest.values()
-        if f.edited_text != c.text
-    ]
-
-
-def _pair(prompt: Prompt, chosen: Completion, rejected: Completion, ids: tuple[int, ...]) -> PreferencePair:
-    assert prompt.id is not None
-    return PreferencePair(prompt.id, prompt.messages, prompt.group_key, prompt.split, chosen, rejected, ids)
-
-
-def _completions_of(session: Session, comparisons: Sequence[Comparison]) -> dict[int, Completion]:
-    wanted = sorted({i for c in comparisons for i in (c.left_id, c.right_id)})
-    found: dict[int, Completion] = {}
-    for start in range(0, len(wanted), 500):  # SQLite binds a limited number of variables
-        part = wanted[start : start + 500]
-        for completion in session.exec(select(Completion).where(col(Completion.id).in_(part))):
-            assert completion.id is not None
-            found[completion.id] = completion
-    return found
-
-
-def _majority(made: Sequence[Choice]) -> Choice | None:
-    """left or right where it has more than half of the choices that are not skips."""
-    counted = [c for c in made if c is not Choice.skip]
-    for side in (Choice.left, Choice.right):
-        if 2 * sum(c is side for c in counted) > len(counted):
-            return side
-    return None

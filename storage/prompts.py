@@ -102,14 +102,14 @@ def record_prompt(
 
 def _split_of_group(session: Session, key: str) -> Split | None:
     """A typed prompt is train whatever its hash says; what shares its key later must not be held out."""
-    found = session.exec(select(Prompt.split).where(Prompt.group_key == key)).first()
+    found = session.exec(select(Prompt.split).where(Prompt.group_key == key).limit(1)).first()
     return None if found is None else Split(found)
 
 
 def _split_of_typed(session: Session, opening: str) -> Split:
     """What people type is train, but for a first turn that a held-out or validation prompt begins with too."""
     query = select(Prompt.split).where(Prompt.opening == opening, Prompt.split != Split.train)
-    found = session.exec(query).first()
+    found = session.exec(query.limit(1)).first()
     return Split.train if found is None else Split(found)
 
 

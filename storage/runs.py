@@ -7,6 +7,7 @@
 The web app queues, asks for a stop and marks dead processes; only the process that claimed a run writes its progress.
 """
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -38,8 +39,9 @@ def queue_run(
     newest = newest_preference_id(session)
     if automatic:
         query = select(TrainingRun).where(TrainingRun.status == RunStatus.queued, col(TrainingRun.automatic))
-        waiting = session.exec(query).first()
+        waiting = session.exec(query.limit(1)).first()
         if waiting is not None:
+            waiting.new_preferences += count_choices(session, after=waiting.last_preference_id)
             waiting.last_preference_id = newest
             session.add(waiting)
             return waiting
@@ -75,7 +77,15 @@ def previous_run(session: Session, run: TrainingRun) -> TrainingRun | None:
         TrainingRun.algorithm != "reward_model",
         TrainingRun.status == RunStatus.succeeded,
     )
-    return session.exec(query.order_by(col(TrainingRun.number).desc())).first()
+    return session.exec(query.order_by(col(TrainingRun.number).desc()).limit(1)).first()
+
+
+def began_with(session: Session, *, last_preference_id: int) -> datetime | None:
+    """When the newest run that was queued with this preference as its last began; None where there is none."""
+    query = select(TrainingRun.started_at).where(
+        TrainingRun.last_preference_id == last_preference_id, col(TrainingRun.started_at).is_not(None)
+    )
+    return session.exec(query.order_by(col(TrainingRun.number).desc()).limit(1)).first()
 
 
 def record_dataset(
@@ -121,7 +131,7 @@ def next_run(session: Session) -> TrainingRun | None:
         return None
     for status in (RunStatus.interrupted, RunStatus.queued):
         query = select(TrainingRun).where(TrainingRun.status == status).order_by(col(TrainingRun.number))
-        run = session.exec(query).first()
+        run = session.exec(query.limit(1)).first()
         if run is not None:
             return run
     return None

@@ -7,7 +7,7 @@ Free of torch, so that the web process may import it.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,15 +20,25 @@ class InvalidConfig(ValueError):
         super().__init__("; ".join(problems))
 
 
+# fields whose defaults differ between algorithms
+LearningRate = Annotated[
+    float, Field(gt=0, le=1, description="Peak learning rate of AdamW; tune it within a factor of three per model.")
+]
+Epochs = Annotated[int, Field(ge=1, le=1000, description="Passes over the examples.")]
+Rank = Annotated[int, Field(ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")]
+Alpha = Annotated[
+    int,
+    Field(ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."),
+]
+
+
 class AlgorithmConfig(BaseModel):
     """What every algorithm has: the optimiser, the length of the run, what is trained, and the seed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    learning_rate: float = Field(
-        1e-3, gt=0, le=1, description="Peak learning rate of AdamW; tune it within a factor of three per model."
-    )
-    epochs: int = Field(5, ge=1, le=1000, description="Passes over the examples.")
+    learning_rate: LearningRate = 1e-3
+    epochs: Epochs = 5
     max_steps: int = Field(
         0,
         ge=0,
@@ -45,10 +55,8 @@ class AlgorithmConfig(BaseModel):
     adapter: Literal["lora", "full"] = Field(
         "lora", description="What is trained: a LoRA adapter on all linear layers, or the full weights."
     )
-    rank: int = Field(4, ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")
-    alpha: int = Field(
-        8, ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."
-    )
+    rank: Rank = 4
+    alpha: Alpha = 8
     max_length: int = Field(
         512, ge=16, le=1_000_000, description="Tokens of prompt and completion together; older turns are dropped first."
     )
@@ -96,14 +104,10 @@ class DPOConfig(AlgorithmConfig):
 class SFTConfig(AlgorithmConfig):
     """Supervised fine-tuning on chosen completions; the result is a full checkpoint."""
 
-    learning_rate: float = Field(
-        5e-4, gt=0, le=1, description="Peak learning rate of AdamW; tune it within a factor of three per model."
-    )
-    epochs: int = Field(3, ge=1, le=1000, description="Passes over the examples.")
-    rank: int = Field(16, ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")
-    alpha: int = Field(
-        32, ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."
-    )
+    learning_rate: LearningRate = 5e-4
+    epochs: Epochs = 3
+    rank: Rank = 16
+    alpha: Alpha = 32
     start_from: Literal["initial", "served"] = Field(
         "initial", description="The initial model, or the one now served with its adapter merged."
     )
@@ -112,11 +116,9 @@ class SFTConfig(AlgorithmConfig):
 class RewardModelConfig(AlgorithmConfig):
     """Bradley-Terry reward model on the initial model's backbone with a linear head."""
 
-    epochs: int = Field(3, ge=1, le=1000, description="Passes over the examples.")
-    rank: int = Field(8, ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")
-    alpha: int = Field(
-        16, ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."
-    )
+    epochs: Epochs = 3
+    rank: Rank = 8
+    alpha: Alpha = 16
     centering: float = Field(
         0.01, ge=0, le=10, description="Weight of the squared sum of a pair's two scores, which keeps scores near 0."
     )

@@ -6,17 +6,20 @@ those made since the last run: then wishes have changed, and the run and its gat
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlmodel import Session
 
+from storage.database import Database
 from storage.errors import Invalid
-from storage.preferences import PreferencePair, edited_pairs, preference_pairs
-from storage.runs import previous_run
-from storage.tables import Split, TrainingRun
-from trainer.evaluation.preference_model import FOLDS, Item, cross_fit, features, wishes_changed
+from storage.pairs import PreferencePair, edited_pairs, preference_pairs
+from storage.runs import began_with, previous_run
+from storage.tables import TrainingRun
+from trainer.evaluation.features import Item, features
+from trainer.evaluation.preference_model import FOLDS, cross_fit, wishes_changed
 from trainer.examples import Demonstration, Pair
 from trainer.policy import Policy
 
@@ -25,10 +28,9 @@ MIN_EARLIER = 10  # pairs; a model of fewer has no interval worth asking
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from. `features` [2P, F] of the initial model: P chosen, then P rejected."""
+    """What a run learns from. `features` [2, P, F] of the initial model: those of the chosen, then of the rejected."""
 
     pairs: list[Pair]
-    groups: list[str]
     features: NDArray[np.float64]
     preference_ids: tuple[int, ...]
     first_preference_id: int
@@ -36,87 +38,91 @@ class TrainingData:
     note: str
 
     @property
-    def chosen_features(self) -> NDArray[np.float64]:
-        return self.features[: len(self.pairs)]
-
-    @property
-    def rejected_features(self) -> NDArray[np.float64]:
-        return self.features[len(self.pairs) :]
+    def groups(self) -> list[str]:
+        return [pair.group for pair in self.pairs]
 
     @property
     def demonstrations(self) -> list[Demonstration]:
         return [Demonstration(p.prompt, p.chosen, p.preference_id, p.group) for p in self.pairs]
 
 
-def build_dataset(session: Session, run: TrainingRun, initial: Policy) -> TrainingData:
-    """The run's training data, from choices made up to its queueing.
+def build_dataset(
+    database: Database,
+    run: TrainingRun,
+    initial: Policy,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> TrainingData:
+    """The run's training data, from choices made up to its queueing and replies edited up to its first start.
 
-    Pairs whose transcripts diverge before the last turn are left out, and the note says how many.
+    So every attempt at it learns from the same. Pairs whose transcripts diverge before the last turn are left out, and
+    the note says how many. Raises Invalid where nothing is left, Stopped once `should_stop()` is true.
     """
-    stored = [p for p in preference_pairs(session, splits=[Split.train]) if p.newest <= run.last_preference_id]
-    usable = [p for p in stored if p.chosen.turns is None and p.rejected.turns is None]
-    table = _features(initial, usable)
-    kept, first, why = _select(session, run, usable, table)
-    limited = str(run.config.get("preferences", "auto")).startswith("last ")
-    edits = [] if limited else edited_pairs(session)
+    with database.read() as session:
+        stored = [p for p in preference_pairs(session) if p.newest <= run.last_preference_id]
+        before = previous_run(session, run)
+    usable = _single_turns(stored)
+    table = _features(initial, usable, on_progress, should_stop)
+    kept, first, why = _select(str(run.config.get("preferences", "auto")), before, usable, table)
+    edits = _edits(database, run, first)
     if not kept and not edits:
         raise Invalid(
             f"There is nothing to learn from: {len(stored)} decided pairs of train prompts.",
             hint="Label some comparisons first; ties and skips make no pairs.",
         )
-    pairs = [_example(p) for p in (*(usable[i] for i in kept), *edits)]
-    chosen, rejected = table[0][kept], table[1][kept]
-    if edits:
-        edited = _features(initial, edits)
-        chosen = np.concatenate([chosen, edited[0]]) if kept else edited[0]
-        rejected = np.concatenate([rejected, edited[1]]) if kept else edited[1]
-    note = f"{len(pairs)} pairs; {why}"
+    note = f"{len(kept) + len(edits)} pairs; {why}"
     if edits:
         note += f", with {len(edits)} edited replies"
     if len(stored) > len(usable):
         note += f"; {len(stored) - len(usable)} that differ before the last turn were left out"
-    return TrainingData(
-        pairs=pairs,
-        groups=[p.group for p in pairs],
-        features=np.concatenate([chosen, rejected]),
-        preference_ids=tuple(i for index in kept for i in usable[index].preference_ids),
-        first_preference_id=first,
-        digest=_digest(pairs),
-        note=note + ".",
-    )
+    tables = [table[:, kept]] if kept else []
+    tables += [_features(initial, edits, on_progress, should_stop)] if edits else []
+    pairs = [*(usable[i] for i in kept), *edits]
+    return _training_data(pairs, np.concatenate(tables, axis=1), first=first, note=note + ".")
 
 
 def all_choices(session: Session, initial: Policy) -> TrainingData:
     """Every decided pair so far as data, for comparing checkpoints outside of a run."""
-    pairs = [p for p in preference_pairs(session) if p.chosen.turns is None and p.rejected.turns is None]
+    pairs = _single_turns(preference_pairs(session))
+    return _training_data(pairs, _features(initial, pairs), first=0, note=f"{len(pairs)} pairs; all choices so far.")
+
+
+def _training_data(pairs: list[PreferencePair], table: NDArray[np.float64], *, first: int, note: str) -> TrainingData:
     examples = [_example(p) for p in pairs]
-    chosen, rejected = _features(initial, pairs)
     return TrainingData(
         pairs=examples,
-        groups=[p.group for p in examples],
-        features=np.concatenate([chosen, rejected]),
+        features=table,
         preference_ids=tuple(i for p in pairs for i in p.preference_ids),
-        first_preference_id=0,
+        first_preference_id=first,
         digest=_digest(examples),
-        note=f"{len(pairs)} pairs; all choices so far.",
+        note=note,
     )
 
 
+def _single_turns(pairs: list[PreferencePair]) -> list[PreferencePair]:
+    return [p for p in pairs if p.chosen.turns is None and p.rejected.turns is None]
+
+
+def _edits(database: Database, run: TrainingRun, first: int) -> list[PreferencePair]:
+    """Replies edited since the run that had all choices up to `first` began, until this one began."""
+    if str(run.config.get("preferences", "auto")).startswith("last "):
+        return []
+    with database.read() as session:
+        after = began_with(session, last_preference_id=first) if first else None
+        return edited_pairs(session, after=after, until=run.started_at)
+
+
 def _select(
-    session: Session,
-    run: TrainingRun,
-    pairs: list[PreferencePair],
-    table: tuple[NDArray[np.float64], NDArray[np.float64]],
+    wanted: str, before: TrainingRun | None, pairs: list[PreferencePair], table: NDArray[np.float64]
 ) -> tuple[list[int], int, str]:
     """Indices of the pairs to use, the preference id they begin after, and why these."""
-    wanted = str(run.config.get("preferences", "auto"))
     everything = list(range(len(pairs)))
     if wanted == "all":
         return everything, 0, "all choices so far, as configured"
     if wanted.startswith("last "):
         kept = everything[-int(wanted.removeprefix("last ")) :]
         return kept, 0, f"the last {len(kept)} decided choices, as configured"
-    before = previous_run(session, run)
     if before is None:
         return everything, 0, "all choices so far"
     begin, border = before.first_preference_id, before.last_preference_id
@@ -127,18 +133,23 @@ def _select(
     groups = [pairs[i].group_key for i in earlier]
     if len(earlier) < MIN_EARLIER or len(set(groups)) < FOLDS or not newer:
         return current, begin, so_far
-    chosen, rejected = table
-    model = cross_fit(chosen[earlier], rejected[earlier], groups)
-    check = wishes_changed(model, chosen[newer], rejected[newer])
+    model = cross_fit(table[0, earlier], table[1, earlier], groups)
+    check = wishes_changed(model, table[0, newer], table[1, newer])
     if check.changed:
         return newer, border, f"only the newer choices. {check.reason}".rstrip(".")
     return current, begin, so_far
 
 
-def _features(initial: Policy, pairs: list[PreferencePair]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _features(
+    initial: Policy,
+    pairs: list[PreferencePair],
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> NDArray[np.float64]:
+    """[2, P, F]: of the chosen, then of the rejected."""
     items: list[Item] = [(p.messages, p.chosen.text) for p in pairs] + [(p.messages, p.rejected.text) for p in pairs]
-    table = features(initial, items)
-    return table[: len(pairs)], table[len(pairs) :]
+    table = features(initial, items, on_progress=on_progress, should_stop=should_stop)
+    return table.reshape(2, len(pairs), -1) if pairs else table.reshape(2, 0, 0)
 
 
 def _example(pair: PreferencePair) -> Pair:
@@ -146,7 +157,7 @@ def _example(pair: PreferencePair) -> Pair:
         prompt=pair.messages,
         chosen=pair.chosen.text,
         rejected=pair.rejected.text,
-        preference_id=pair.newest if pair.preference_ids else 0,
+        preference_id=pair.newest,
         group=pair.group_key,
     )
 

@@ -1,7 +1,7 @@
 """What algorithms learn from, as plain data, and how it becomes token ids.
 
 One rule of length for all: prompt and completion together have at most `max_length` tokens. The oldest
-exchanges of the prompt go first, never the system message and never the last user turn; then the completion
+exchanges of the prompt go first; a last turn that is too long by itself loses its beginning; then the completion
 is cut at its end. A completion keeps room for half of `max_length`, so a long prompt cannot push it out. Leaves
 out where the examples come from (`trainer/dataset.py`) and padding (`trainer/tensors.py`). Free of torch.
 """
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-Message = dict[str, str]
+from trainer.prompting import Messages, less_oldest, position_limit, render
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two completions of one prompt, of which a person chose one. `group` is the key that keeps folds apart."""
 
-    prompt: list[Message]
+    prompt: Messages
     chosen: str
     rejected: str
     preference_id: int
@@ -28,7 +28,7 @@ class Pair:
 class Demonstration:
     """A completion worth imitating. `preference_id` is the choice it comes from, 0 where there is none."""
 
-    prompt: list[Message]
+    prompt: Messages
     completion: str
     preference_id: int = 0
     group: str = ""
@@ -42,21 +42,21 @@ class Encoded(NamedTuple):
     shortened: bool
 
 
-def encode(tokenizer: Any, prompt: Sequence[Message], completions: Sequence[str], *, max_length: int) -> Encoded:
+def encode(tokenizer: Any, prompt: Messages, completions: Sequence[str], *, max_length: int) -> Encoded:
     """Token ids of `prompt` with the generation prompt, and of each completion with its end-of-turn token.
 
     All completions share one prompt, shortened for the longest of them. A completion that is cut still ends in
     the end-of-turn token, else long completions would never teach the model to stop. Raises ValueError for a
-    prompt without messages.
+    prompt without messages, PromptRefused where the chat template refuses.
     """
     if not prompt:
         raise ValueError("a prompt needs at least one message; this one has none")
-    messages = list(prompt)
-    prompt_ids, completion_ids = _render(tokenizer, messages, completions)
+    prompt_ids, completion_ids = _render(tokenizer, prompt, completions)
     room = max_length - min(max(map(len, completion_ids)), max_length // 2)
     shortened = False
-    while len(prompt_ids) > room and (later := _without_oldest(messages)) is not None:
-        messages = later
+    for messages in less_oldest(prompt):
+        if len(prompt_ids) <= room:
+            break
         prompt_ids, completion_ids = _render(tokenizer, messages, completions)
         shortened = True
     if len(prompt_ids) > room:
@@ -68,38 +68,23 @@ def encode(tokenizer: Any, prompt: Sequence[Message], completions: Sequence[str]
     return Encoded(prompt_ids, completion_ids, shortened)
 
 
-def length_limit(model_config: Any, max_length: int) -> int:
+def length_limit(model: Any, max_length: int) -> int:
     """`max_length`, or fewer tokens where the model has fewer positions."""
-    return min(max_length, getattr(model_config, "max_position_embeddings", None) or max_length)
+    return min(max_length, position_limit(model) or max_length)
 
 
-def _without_oldest(messages: list[Message]) -> list[Message] | None:
-    """`messages` less the oldest exchange (a user turn and its replies); None where only the last is left."""
-    system = [message for message in messages if message["role"] == "system"]
-    turns = [message for message in messages if message["role"] != "system"]
-    later = [place for place, message in enumerate(turns) if place and message["role"] == "user"]
-    return system + turns[later[0] :] if later else None
-
-
-def _render(tokenizer: Any, messages: list[Message], completions: Sequence[str]) -> tuple[list[int], list[list[int]]]:
-    prompt_ids = _template_ids(tokenizer, messages, add_generation_prompt=True)
+def _render(tokenizer: Any, messages: Messages, completions: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+    prompt_ids = render(tokenizer, messages)
     return prompt_ids, [_completion_ids(tokenizer, messages, prompt_ids, text) for text in completions]
 
 
-def _template_ids(tokenizer: Any, messages: list[Message], *, add_generation_prompt: bool = False) -> list[int]:
-    """As in generation, control tokens that somebody typed are encoded as text."""
-    ids = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=add_generation_prompt, return_dict=False, sanitize_control_tokens=True
-    )
-    return list(ids)
-
-
-def _completion_ids(tokenizer: Any, messages: list[Message], prompt_ids: list[int], text: str) -> list[int]:
+def _completion_ids(tokenizer: Any, messages: Messages, prompt_ids: list[int], text: str) -> list[int]:
     """What follows the prompt when the template renders the answered conversation, up to its end-of-turn token.
 
     A template that renders the conversation differently once it is answered has the text tokenized by itself.
     """
-    whole = _template_ids(tokenizer, [*messages, {"role": "assistant", "content": text}])
+    answered = [*messages, {"role": "assistant", "content": text}]
+    whole = render(tokenizer, answered, add_generation_prompt=False)
     if whole[: len(prompt_ids)] == prompt_ids:
         ids = whole[len(prompt_ids) :]
     else:

@@ -2,19 +2,20 @@
 
 Each guard compares one figure with one limit and says so in a sentence that a labeller understands. Most are relative
 to the initial model on the same prompts, seeds and settings, since what is normal differs between models and languages.
-Left out: how samples are made (trainer/generation.py), and what a failed guard leads to (trainer/gate.py).
+Left out: the limits (trainer/guard_limits.py), what is measured in one text (trainer/text_measures.py), how samples are
+made (trainer/evaluation/samples.py), and what a failed guard leads to (trainer/gate.py).
 """
 
 import math
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+
+from trainer.guard_limits import GUARDS, GuardLimits
+from trainer.text_measures import BROKEN, repeated_run, repeated_words, script, scripts, words
 
 
 @dataclass(frozen=True)
@@ -42,41 +43,6 @@ class GuardInputs:
     @property
     def texts(self) -> list[str]:
         return [sample.text for sample in self.flat]
-
-
-@dataclass(frozen=True)
-class GuardLimits:
-    """Where "unusual" becomes "broken". Shares are of completions; `above` is added to the initial model's share."""
-
-    # A prompt may ask for repetition, so the initial model's share is free; loops take all or half of the completions.
-    repetition_above: float = 0.10
-    # A starter's samples chosen for one style keep 83 to 113% of the distinct word pairs, its likeliest third 74%; one
-    # text for all prompts leaves a few per cent.
-    distinct_least: float = 0.40
-    # A person who meets one blank reply in fifty notices it; a model that learnt brevity still says something.
-    empty_above: float = 0.02
-    # Learning to be detailed makes some completions reach the limit; a model that lost its end token always does.
-    endless_above: float = 0.10
-    # The initial model's samples and the prompts show every script in use; single symbols may still be new.
-    foreign_above: float = 0.02
-    # Greetings and refusals share texts in a healthy model, and a learnt style makes them share a few more.
-    same_text_above: float = 0.10
-    # The range of the chosen lengths that counts as usual, as quantiles.
-    length_low: float = 0.05
-    length_high: float = 0.95
-    # Nats per token. Moving wholly to a style that one completion in ten has costs ln 10 = 2.3 nats a completion, about
-    # 0.2 a token; a starter with weight noise of half a standard deviation measures 1.1, of one 4.1.
-    kl_most: float = 1.0
-    # 1% of the initial model's own samples lie below their 1st percentile, 2% of those with other seeds, at most 4% of
-    # samples chosen for one style; with weight noise of half a standard deviation 50%.
-    unlikely_quantile: float = 0.01
-    unlikely_most: float = 0.05
-    # Within one completion: how much of it repeats before it counts as heavily repetitive.
-    repeated_words: float = 0.50
-    repeated_run: float = 0.40
-
-
-GUARDS = GuardLimits()
 
 
 @dataclass(frozen=True)
@@ -125,7 +91,7 @@ def trips_guard(text: str, limits: GuardLimits = GUARDS) -> str | None:
         return "The completion is empty."
     if is_repetitive(text, limits):
         return "The completion repeats itself."
-    if broken := [character for character in text if script(character) == _BROKEN]:
+    if broken := [character for character in text if script(character) == BROKEN]:
         return f"The completion holds a broken character (U+{ord(broken[0]):04X})."
     return None
 
@@ -264,50 +230,10 @@ def unlikely(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) 
 
 # --- what the guards measure ---------------------------------------------------------------------------------------
 
-_BROKEN = "BROKEN CHARACTERS"
-# Scripts written without spaces count each character as a word.
-_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+|[^\w\s]")
-_RUN = re.compile(r"(\S[\s\S]{0,39}?)\1{3,}")
-# First words of Unicode names that are symbols or variants of letters rather than scripts.
-_NOT_A_SCRIPT = re.compile(
-    r"(MICRO|FEMININE|MASCULINE|MODIFIER|FULLWIDTH|HALFWIDTH|MATHEMATICAL|DOUBLE-STRUCK|SCRIPT|BLACK-LETTER|ALEF|BET"
-    r"|GIMEL|DALET|INFORMATION|KELVIN|ANGSTROM|OHM|EULER|SUPERSCRIPT|SUBSCRIPT) "
-)
-
-
-@lru_cache(maxsize=65536)
-def script(character: str) -> str | None:
-    """The script of a letter (the first word of its Unicode name), broken characters as one, None for all else.
-
-    Emoji, digits, punctuation, marks and symbols are no script. Broken: control and unassigned characters, and U+FFFD.
-    """
-    category = unicodedata.category(character)
-    if character == "\ufffd" or category == "Cn" or (category == "Cc" and character not in "\n\t\r"):
-        return _BROKEN
-    if not category.startswith("L"):
-        return None
-    name = unicodedata.name(character, "")
-    return None if not name or _NOT_A_SCRIPT.match(name) else name.split(" ")[0]
-
-
-def scripts(text: str) -> set[str]:
-    """All scripts of a text; broken characters count as one more."""
-    return {name for character in set(text) if (name := script(character)) is not None}
-
-
-def words(text: str) -> list[str]:
-    """Lower-case words, single punctuation marks, and single characters of scripts without spaces."""
-    return _WORD.findall(text.lower())
-
 
 def is_repetitive(text: str, limits: GuardLimits = GUARDS) -> bool:
     """Whether most word triples occur again, or a unit of up to 40 characters stands four or more times in a row."""
-    parts = words(text)
-    triples = list(zip(parts, parts[1:], parts[2:], strict=False))
-    if len(triples) >= 8 and 1 - len(set(triples)) / len(triples) >= limits.repeated_words:
-        return True
-    run = sum(len(match.group()) for match in _RUN.finditer(text))
-    return run >= 16 and run >= limits.repeated_run * len(text)
+    return repeated_words(text) >= limits.repeated_words or repeated_run(text) >= limits.repeated_run
 
 
 def _above_initial(

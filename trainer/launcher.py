@@ -6,6 +6,7 @@ adopts it by pid and start time, since pids are used again and a zombie still an
 
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,16 +35,17 @@ class TrainerProcess:
 
     def terminate(self) -> None:
         """SIGTERM: save and stop. Nothing happens when it is gone."""
-        if self.alive():
-            psutil.Process(self.pid).terminate()
+        with suppress(psutil.NoSuchProcess):
+            if self.alive():
+                psutil.Process(self.pid).terminate()
 
     def wait(self, *, timeout_s: float) -> bool:
         """Whether it ended in time."""
         try:
             if self.child is not None:  # psutil would take its exit status away
                 self.child.wait(timeout_s)
-                return True
-            psutil.Process(self.pid).wait(timeout=timeout_s)
+            elif self.alive():
+                psutil.Process(self.pid).wait(timeout=timeout_s)
         except psutil.NoSuchProcess:
             return True
         except (psutil.TimeoutExpired, subprocess.TimeoutExpired):

@@ -64,12 +64,18 @@ def verify_manifest(folder: Path) -> str:
     return file_digest(Path(folder) / MANIFEST)
 
 
-def base_of(folder: Path) -> str:
-    """The source of the base an adapter folder belongs to. Raises CorruptCheckpoint where it records none."""
+def base_of(folder: Path, *, elsewhere: str | Path | None = None) -> str:
+    """The source of the base an adapter folder belongs to: a checkpoint beside it, or the source recorded.
+
+    A recorded source may have moved; where it is now is told by `elsewhere`. Raises CorruptCheckpoint where none is
+    recorded.
+    """
     base = read_manifest(folder).base
     if base is None:
         corrupt(folder / MANIFEST, "records no base")
-    return str(Path(folder).resolve().parent / base.removeprefix("../")) if base.startswith("../") else base
+    if base.startswith("../"):
+        return str(Path(folder).resolve().parent / base.removeprefix("../"))
+    return str(elsewhere or base)
 
 
 def check_base(folder: Path, manifest: Manifest, digest: str) -> None:

@@ -1,24 +1,23 @@
-"""Models and tokenizers on disk: load a policy, attach an adapter, write and verify a checkpoint folder.
+"""Models and tokenizers on disk: load a policy or a reward model, write a checkpoint folder.
 
 A checkpoint folder is one of three kinds, told by its manifest.json: `adapter` (PEFT files and the tokenizer,
 with a reference to the base they belong to), `full` (a causal language model) and `reward_model` (a sequence
 classifier with one score). A folder appears under its name only when complete: it is written beside it, its
 manifest last, synced, then renamed. Weights are safetensors only; nothing here unpickles, and no code that
-comes with a model is run. Leaves out: generating (`trainer/generation.py`), training, and which checkpoint
-is served.
+comes with a model is run. Leaves out: where weights come from (`trainer/sources.py`), verifying a folder
+(`trainer/manifest.py`), adapters in training (`trainer/adapters.py`), and which checkpoint is served.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -29,7 +28,6 @@ from transformers import (
 
 from trainer.manifest import (
     MANIFEST,
-    CorruptCheckpoint,
     Kind,
     Manifest,
     base_of,
@@ -39,30 +37,7 @@ from trainer.manifest import (
     read_manifest,
     verify_manifest,
 )
-
-__all__ = [
-    "PLAIN_STOP",
-    "PLAIN_TEMPLATE",
-    "CorruptCheckpoint",
-    "Manifest",
-    "Policy",
-    "RewardModel",
-    "attach_adapter",
-    "base_of",
-    "check_base",
-    "continue_adapter",
-    "file_digest",
-    "is_checkpoint",
-    "load_policy",
-    "load_reward_model",
-    "load_tokenizer",
-    "read_manifest",
-    "resolve_source",
-    "save_checkpoint",
-    "source_digest",
-    "template_digest",
-    "verify_manifest",
-]
+from trainer.sources import resolve_source, source_digest
 
 PLAIN_TEMPLATE = (
     "{%- if bos_token %}{{ bos_token }}{% endif -%}"
@@ -108,8 +83,9 @@ def load_policy(
 ) -> Policy:
     """The policy at `source`: one of our checkpoint folders, any causal-LM folder, or a hub id.
 
-    An adapter is merged onto its base, recorded in the manifest or given as `base`; either way the base must
-    have the digest the adapter was trained on. Float32 on a CPU and bfloat16 on CUDA, unless `dtype` is given.
+    An adapter is merged onto its base: the checkpoint beside it, where the manifest names one, else `base` where
+    given (the initial model may lie elsewhere by now), else what is recorded. The base must have the digest that the
+    adapter was trained on. Float32 on a CPU and bfloat16 on CUDA, unless `dtype` is given.
     Raises CorruptCheckpoint where a file is not what the manifest says, FileNotFoundError where there is none.
     """
     folder = resolve_source(source)
@@ -135,7 +111,7 @@ def _load_merged(
     base: str | Path | None,
 ) -> Policy:
     digest = verify_manifest(folder)
-    under = load_policy(base or base_of(folder), device=device, dtype=dtype)
+    under = load_policy(base_of(folder, elsewhere=base), device=device, dtype=dtype)
     check_base(folder, manifest, under.digest)
     merged: Any = PeftModel.from_pretrained(under.model, str(folder)).merge_and_unload()
     return Policy(merged.eval(), load_tokenizer(folder), digest)
@@ -171,37 +147,6 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def resolve_source(source: str | Path) -> Path:
-    """The local folder of `source`; a hub id is fetched into the Hugging Face cache, or found there when offline.
-
-    Raises FileNotFoundError naming the source where it is neither a folder nor an id that can be had.
-    """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    if not _is_hub_id(str(source)):
-        raise FileNotFoundError(f"{source} is neither a folder nor a hub id such as 'owner/name'")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.constants import HF_HUB_OFFLINE
-
-    try:
-        found = snapshot_download(
-            str(source),
-            allow_patterns=["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"],
-            ignore_patterns=["*/*", "consolidated*"],
-            local_files_only=HF_HUB_OFFLINE,
-        )
-    except Exception as error:
-        reason = "it is not in the local cache and HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else str(error)
-        raise FileNotFoundError(f"cannot get {source} from the hub: {reason}; give a folder instead") from error
-    return Path(found)
-
-
-def _is_hub_id(source: str) -> bool:
-    parts = source.split("/")
-    return len(parts) in (1, 2) and all(parts) and not source.startswith((".", "~"))
-
-
 def pick_device(device: str) -> torch.device:
     """`auto` is CUDA where there is one, else the CPU."""
     if device == "auto":
@@ -211,31 +156,6 @@ def pick_device(device: str) -> torch.device:
 
 def default_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else torch.float32
-
-
-# ---------------------------------------------------------------------------------------------- training
-
-
-def attach_adapter(model: PreTrainedModel, *, kind: Literal["lora", "full"], rank: int, alpha: int) -> Any:
-    """`model` ready to train: a PeftModel with a fresh LoRA on all linear layers, or itself with gradients.
-
-    No dropout in the adapter, so that the start equals the reference exactly. The adapter's initial weights are
-    drawn from torch's global generator: seed it first.
-    """
-    if kind == "full":
-        return model.requires_grad_(True)
-    return get_peft_model(model, lora_settings(rank=rank, alpha=alpha))
-
-
-def lora_settings(*, rank: int, alpha: int, task: TaskType = TaskType.CAUSAL_LM) -> LoraConfig:
-    """LoRA on all linear layers but the head, without dropout."""
-    return LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", task_type=task)
-
-
-def continue_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """`model`, which must be the adapter's base, with the adapter in `folder` on it, ready to train further."""
-    verify_manifest(folder)
-    return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
 
 
 # ---------------------------------------------------------------------------------------------- writing
@@ -300,26 +220,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-# ---------------------------------------------------------------------------------------------- digests
-
-
-def source_digest(source: str | Path) -> str:
-    """SHA-256 that identifies the weights at `source`: of a checkpoint's manifest, else over its weight files.
-
-    Raises FileNotFoundError where a foreign folder has no safetensors, CorruptCheckpoint for a damaged checkpoint.
-    """
-    folder = resolve_source(source)
-    if is_checkpoint(folder):
-        return verify_manifest(folder)
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise FileNotFoundError(f"{folder} has no *.safetensors file; convert its weights with save_pretrained")
-    lines = [f"{file_digest(path)}  {path.name}\n" for path in weights]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 of the chat template."""
-    return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()

@@ -1,12 +1,15 @@
 """Messages made into a prompt that fits: the model's chat template, and what to leave out of a long conversation.
 
-Leaves out: the templates themselves, which come with the tokenizer (`trainer/policy.py`).
+Leaves out: the templates themselves, which come with the tokenizer (`trainer/policy.py`), and completions to learn
+from (`trainer/examples.py`). Free of torch.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerBase
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Messages = list[dict[str, str]]
 
@@ -35,8 +38,13 @@ class PromptTooLong(PromptError):
         self.value, self.limit = value, limit
 
 
+def position_limit(model: "PreTrainedModel") -> int | None:
+    """How many tokens, prompt and completion together, the model has positions for; None where it has no limit."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
 def fit_messages(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     messages: Messages,
     *,
     max_positions: int | None,
@@ -50,7 +58,7 @@ def fit_messages(
     """
     if not messages:
         raise PromptRefused("The list of messages is empty.", hint="Give at least one user message.")
-    whole = _render(tokenizer, messages)
+    whole = render(tokenizer, messages)
     if max_positions is None or len(whole) + max_new_tokens <= max_positions:
         return whole
     limit = max_positions - max_new_tokens
@@ -63,20 +71,19 @@ def fit_messages(
     return _drop_oldest(tokenizer, messages, limit=limit)
 
 
-def _drop_oldest(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, limit: int) -> list[int]:
-    system = [message for message in messages if message["role"] == "system"]
-    turns = [message for message in messages if message["role"] != "system"]
-    starts = [i for i, message in enumerate(turns) if message["role"] == "user"] or [0]
-    shortest = _render(tokenizer, system + turns[starts[-1] :])
-    if len(shortest) > limit:
+def _drop_oldest(tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, limit: int) -> list[int]:
+    """The prompt of `messages`, which do not fit as they are, less the fewest exchanges."""
+    candidates = [messages, *less_oldest(messages)]
+    best = render(tokenizer, candidates[-1])
+    if len(best) > limit:
         raise PromptTooLong(
-            len(shortest), limit, "Shorten the last message or the system message, or lower max_new_tokens."
+            len(best), limit, "Shorten the last message or the system message, or lower max_new_tokens."
         )
-    # the fewest exchanges to drop, by bisection: a long conversation must not be rendered once per turn
-    fits, too_long, best = len(starts) - 1, -1, shortest
+    # by bisection: a long conversation must not be rendered once per turn
+    fits, too_long = len(candidates) - 1, 0
     while fits - too_long > 1:
         middle = (fits + too_long) // 2
-        ids = _render(tokenizer, system + turns[starts[middle] :])
+        ids = render(tokenizer, candidates[middle])
         if len(ids) <= limit:
             fits, best = middle, ids
         else:
@@ -84,10 +91,28 @@ def _drop_oldest(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, limi
     return best
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:
+def less_oldest(messages: Messages) -> list[Messages]:
+    """`messages` less their oldest exchange (a user turn and its replies), less their two oldest, and so on until only
+    the last user turn is left with its replies. System messages stay in all."""
+    system = [message for message in messages if message["role"] == "system"]
+    turns = [message for message in messages if message["role"] != "system"]
+    starts = [place for place, message in enumerate(turns) if place and message["role"] == "user"]
+    return [system + turns[start:] for start in starts]
+
+
+def render(
+    tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, add_generation_prompt: bool = True
+) -> list[int]:
+    """Token ids of the messages in the chat template. Control tokens that somebody typed are encoded as text.
+
+    Raises PromptRefused where the template refuses.
+    """
     try:
         ids: Any = tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+            messages,
+            add_generation_prompt=add_generation_prompt,
+            return_dict=False,
+            sanitize_control_tokens=True,
         )
     except (TemplateError, KeyError, TypeError) as error:
         raise PromptRefused(

@@ -1,6 +1,6 @@
 """How a token is drawn from logits: greedy, or by temperature and nucleus, with random numbers of the row's own.
 
-Shapes: B rows, V vocabulary. Leaves out: where the logits come from (`trainer/generation.py`).
+Shapes: B rows, V vocabulary. Leaves out: where the logits come from (`trainer/decoding.py`).
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypedDict
 import torch
 from torch import Tensor
 
-from trainer.tensors import keeps_logits, pad_rows, sequence_logprobs
+from trainer.tensors import completion_logprobs, keeps_logits
 
 
 class PairIds(NamedTuple):
@@ -99,11 +99,10 @@ def shares_prefix(model: Any, pairs: Sequence[PairIds], *, pad_id: int, allowed:
     device = next(model.parameters()).device
     shared = {name: value.to(device) for name, value in pad_pairs(pairs, pad_id=pad_id).items()}  # type: ignore[attr-defined]
     sides = [(pair.prompt, pair.chosen) for pair in pairs] + [(pair.prompt, pair.rejected) for pair in pairs]
-    apart = {name: value.to(device) for name, value in pad_rows(sides, pad_id=pad_id).items()}  # type: ignore[attr-defined]
-    with torch.no_grad():
-        alone = sequence_logprobs(model, apart)  # type: ignore[arg-type]
-        try:
-            together = torch.cat(pair_logprobs(model, shared))  # type: ignore[arg-type]
-        except (RuntimeError, ValueError, TypeError, IndexError):  # a model without such a mask refuses in its own way
-            return False
+    alone = torch.tensor(completion_logprobs(model, sides, pad_id=pad_id, batch_size=len(sides)))
+    try:
+        with torch.no_grad():
+            together = torch.cat(pair_logprobs(model, shared)).cpu()  # type: ignore[arg-type]
+    except (RuntimeError, ValueError, TypeError, IndexError):  # a model without such a mask refuses in its own way
+        return False
     return bool((together - alone).abs().max() <= allowed)

@@ -6,7 +6,7 @@ the end-of-turn id too. Leaves out losses, which take the [B] vectors made here.
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -61,11 +61,47 @@ def sequence_logprobs(model: Any, rows: Rows) -> Tensor:
     return (logprobs * mask).sum(dim=-1)
 
 
+def completion_logprobs(
+    model: Any,
+    rows: Sequence[tuple[list[int], list[int]]],
+    *,
+    pad_id: int,
+    batch_size: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[float]:
+    """Log-probability (nats) of each completion given its prompt, in order and without gradient; 0 for an empty one.
+
+    Rows of like length share a batch. `on_progress(done, all)` follows each batch.
+    """
+    result = [0.0] * len(rows)
+    order = sorted((i for i, (_, completion) in enumerate(rows) if completion), key=lambda i: sum(map(len, rows[i])))
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        padded = pad_rows([rows[i] for i in batch], pad_id=pad_id)
+        on_device = Rows(
+            input_ids=padded["input_ids"].to(model.device),
+            attention_mask=padded["attention_mask"].to(model.device),
+            completion_mask=padded["completion_mask"].to(model.device),
+        )
+        with torch.no_grad():
+            found = sequence_logprobs(model, on_device).tolist()
+        for i, logprob in zip(batch, found, strict=True):
+            result[i] = logprob
+        if on_progress is not None:
+            on_progress(start + len(batch), len(order))
+    return result
+
+
 def keeps_logits(model: Any) -> bool:
     """Whether the language model under any wrappers can be asked for the last logits only."""
     inner = getattr(model, "module", model)
     inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
     return "logits_to_keep" in inspect.signature(inner.forward).parameters
+
+
+def broken_numbers(model: Any) -> int:
+    """How many of the model's weights are NaN or infinite."""
+    return sum(int((~weight.isfinite()).sum()) for weight in model.parameters())
 
 
 def disable_dropout(model: Any) -> None:

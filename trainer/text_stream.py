@@ -2,7 +2,7 @@
 
 What comes out is never taken back: a character of which some bytes are still to come is held, and so is text
 that may turn out to be the beginning of a stop string. The stop string itself never comes out. Leaves out:
-which tokens end a row (`trainer/generation.py`).
+which tokens end a row (`trainer/decoding.py`).
 """
 
 from collections.abc import Sequence

@@ -4,19 +4,14 @@ Everything it learns is written as it goes, at most once a second. SIGTERM means
 asked for, else interrupted, to be resumed. A killed worker leaves its saves; the next attempt goes on from them.
 """
 
-import hashlib
-import importlib
 import logging
+import math
 import shutil
 import threading
-import time
 import traceback
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from sqlmodel import col, select
 
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
@@ -29,7 +24,6 @@ from storage.runs import (
     mark_evaluating,
     mark_interrupted,
     record_dataset,
-    record_progress,
 )
 from storage.tables import (
     Checkpoint,
@@ -37,118 +31,25 @@ from storage.tables import (
     Evaluation,
     GateDecisionRow,
     Outcome,
-    ReferenceLogprob,
     RunStatus,
     TrainingRun,
     now,
 )
-from trainer.algorithms.callbacks import Stopped, TrainResult
-from trainer.algorithms.reference import ReferenceKey
+from trainer.algorithms import train
+from trainer.algorithms.callbacks import TrainResult
 from trainer.configs import parse_config
 from trainer.dataset import TrainingData, build_dataset
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
+from trainer.evaluation.samples import HeldoutPrompt
 from trainer.manifest import read_manifest
 from trainer.policy import Policy, load_policy
+from trainer.reporter import Stopped
+from trainer.run_reporter import RunReporter
+from trainer.stored_references import StoredReferences
 
 log = logging.getLogger("trainer")
 
-MODULES = {"sft": "sft", "reward_model": "reward_model", "dpo": "pairs"}
-KINDS = {"sft": CheckpointKind.full, "reward_model": CheckpointKind.reward_model, "dpo": CheckpointKind.adapter}
 JUDGE = "preference_model"
-WRITE_EVERY_S = 1.0
-
-
-class RunReporter:
-    """Progress, metrics and stops of one attempt; satisfies trainer.algorithms' Reporter."""
-
-    def __init__(self, database: Database, run_id: str, attempt: int, stopping: threading.Event) -> None:
-        self._database = database
-        self._run_id = run_id
-        self._attempt = attempt
-        self._stage = "starting"
-        self._progress = (0, 0)
-        self._metrics: list[tuple[int, str, float]] = []
-        self._written_at = 0.0
-        self._stopping = stopping
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop, by a signal or through the database."""
-        return self._stopping.is_set()
-
-    def step(self, step: int, total: int, metrics: dict[str, float]) -> None:
-        """One optimiser step has been made."""
-        self._progress = (step, total)
-        self._metrics += [(step, name, value) for name, value in metrics.items()]
-        if metrics:
-            told = " ".join(f"{name.split('/')[-1]} {value:.4g}" for name, value in metrics.items())
-            log.info("step %d of %d %s", step, total, told)
-        self._write()
-
-    def log(self, line: str) -> None:
-        log.info("%s", line)
-
-    def stage(self, stage: str, step: int = 0, total: int = 0) -> None:
-        """What is done now, and how far it is."""
-        if stage != self._stage:
-            log.info("%s", stage)
-            self._stage = stage
-            self._written_at = 0.0
-        self._progress = (step, total)
-        self._write()
-
-    def should_stop(self) -> bool:
-        self._write()
-        return self.stopping
-
-    def flush(self) -> None:
-        self._written_at = 0.0
-        self._write()
-
-    def _write(self) -> None:
-        if time.monotonic() - self._written_at < WRITE_EVERY_S and self._written_at:
-            return
-        metrics, self._metrics = self._metrics, []
-        with self._database.write() as session:
-            asked = record_progress(
-                session,
-                self._run_id,
-                attempt=self._attempt,
-                stage=self._stage,
-                step=self._progress[0],
-                total_steps=self._progress[1],
-                metrics=metrics,
-            )
-        self._written_at = time.monotonic()
-        if asked:
-            self._stopping.set()
-
-
-class StoredReferences:
-    """Reference log-probabilities kept in the database, so that no run computes one twice."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def get(self, keys: Sequence[ReferenceKey]) -> dict[ReferenceKey, float]:
-        by_digest = {_digest(key): key for key in keys}
-        wanted = list(by_digest)
-        found: dict[ReferenceKey, float] = {}
-        with self._database.read() as session:
-            for start in range(0, len(wanted), 500):  # SQLite binds a limited number of variables
-                part = wanted[start : start + 500]
-                query = select(ReferenceLogprob).where(col(ReferenceLogprob.key).in_(part))
-                found |= {by_digest[row.key]: row.logprob for row in session.exec(query)}
-        return found
-
-    def put(self, values: Mapping[ReferenceKey, float]) -> None:
-        with self._database.write() as session:
-            for key, value in values.items():
-                session.merge(ReferenceLogprob(key=_digest(key), logprob=value))
-
-
-def _digest(key: ReferenceKey) -> str:
-    return hashlib.sha256("\n".join(map(str, key)).encode()).hexdigest()
 
 
 class Worker:
@@ -177,12 +78,19 @@ class Worker:
 
     def work(self) -> int:
         try:
-            self._train_and_judge()
-        except Stopped:
-            return self._end_stopped()
+            return self._attempt()
         except Fenced as error:
             log.warning("%s", error)
             return 2
+
+    def _attempt(self) -> int:
+        try:
+            self._train_and_judge()
+        except Stopped:
+            self._end_stopped()
+            return 0
+        except Fenced:
+            raise
         except Exception as error:
             traceback.print_exc()
             self._end(RunStatus.failed, error=f"{type(error).__name__}: {error}")
@@ -193,12 +101,32 @@ class Worker:
     def _train_and_judge(self) -> None:
         reporter = self._reporter
         reporter.stage("loading the initial model")
-        initial = load_policy(self._model_source, device=self._device)
+        initial = Side(INITIAL, load_policy(self._model_source, device=self._device))
         if reporter.stopping:
             raise Stopped("stopped before the training began")
-        reporter.stage("reading the choices")
-        with self._database.read() as session:
-            data = build_dataset(session, self._run, initial)
+        judged = self._run.algorithm != "reward_model"
+        # asked for before the training, so that a project without them is told at once
+        prompts = heldout_prompts(self._database, initial.policy, count=self._gate_prompts) if judged else []
+        data = self._read_choices(initial.policy)
+        start = self._start()
+        reporter.stage("training")
+        result = self._train(data, start)
+        log.info("trained %d steps, checkpoint %s", result.steps, result.digest[:12])
+        self._record_checkpoint(data, start, result)
+        if judged:
+            self._judge(data, initial, prompts)
+        else:
+            self._end(RunStatus.succeeded)
+
+    def _read_choices(self, initial: Policy) -> TrainingData:
+        self._reporter.stage("reading the choices")
+        data = build_dataset(
+            self._database,
+            self._run,
+            initial,
+            on_progress=lambda step, total: self._reporter.stage("reading the choices", step, total),
+            should_stop=self._reporter.should_stop,
+        )
         with self._database.write() as session:
             record_dataset(
                 session,
@@ -210,28 +138,44 @@ class Worker:
                 first_preference_id=data.first_preference_id,
             )
         log.info("%s", data.note)
-        if not self._output.exists():
-            reporter.stage("training")
-            result = self._train(data)
-            log.info("trained %d steps, checkpoint %s", result.steps, result.digest[:12])
-        self._record_checkpoint(data, initial)
-        if self._run.algorithm == "reward_model":
-            self._end(RunStatus.succeeded)
-            return
-        self._judge(data, initial)
+        return data
 
-    def _train(self, data: TrainingData) -> TrainResult:
-        config = parse_config(self._run.algorithm, self._run.config)
-        module = importlib.import_module(f"trainer.algorithms.{MODULES[self._run.algorithm]}")
+    def _start(self) -> Checkpoint:
+        """The checkpoint this run begins at: the initial one, or the one that was served when it began.
+
+        Written beside the saves, since a resumed run goes on from where it began, whatever is served by then.
+        """
+        note = self._work / "started_from"
+        if not note.exists():
+            begins = self._served().id if self._run.config.get("start_from") == "served" else INITIAL
+            self._work.mkdir(parents=True, exist_ok=True)
+            partial = note.with_suffix(".tmp")
+            partial.write_text(begins)
+            partial.replace(note)
+        with self._database.read() as session:
+            return get_checkpoint(session, note.read_text())
+
+    def _served(self) -> Checkpoint:
+        with self._database.read() as session:
+            deployment = current_deployment(session)
+            return get_checkpoint(session, deployment.checkpoint_id if deployment else INITIAL)
+
+    def _source(self, checkpoint: Checkpoint) -> str:
+        return self._model_source if checkpoint.id == INITIAL else str(self._data_dir / checkpoint.source)
+
+    def _train(self, data: TrainingData, start: Checkpoint) -> TrainResult:
+        """Where an attempt before this one had finished training, its result is given again."""
         extra: dict[str, Any] = {}
+        if self._run.algorithm != "reward_model":
+            extra["initial_source"] = self._model_source
         if self._run.algorithm == "dpo":
             extra["reference_store"] = StoredReferences(self._database)
-        self._work.mkdir(parents=True, exist_ok=True)
         self._output.parent.mkdir(parents=True, exist_ok=True)
-        result: TrainResult = module.train(
-            config=config,
+        result = train(
+            self._run.algorithm,
+            config=parse_config(self._run.algorithm, self._run.config),
             examples=data.demonstrations if self._run.algorithm == "sft" else data.pairs,
-            policy_source=self._start_source() or self._model_source,
+            policy_source=self._source(start),
             output=self._output,
             work=self._work,
             reporter=self._reporter,
@@ -241,24 +185,9 @@ class Worker:
         self._reporter.flush()
         return result
 
-    def _start_source(self) -> str | None:
-        """The served checkpoint's folder where the run continues it; None for the initial model."""
-        if self._run.config.get("start_from") != "served":
-            return None
-        served = self._served()
-        return None if served.id == INITIAL else str(self._data_dir / served.source)
-
-    def _served(self) -> Checkpoint:
-        with self._database.read() as session:
-            deployment = current_deployment(session)
-            return get_checkpoint(session, deployment.checkpoint_id if deployment else INITIAL)
-
-    def _record_checkpoint(self, data: TrainingData, initial: Policy) -> None:
+    def _record_checkpoint(self, data: TrainingData, start: Checkpoint, result: TrainResult) -> None:
         """The row of the folder just written; a resumed attempt finds both there."""
-        from trainer.manifest import verify_manifest
-
-        digest = verify_manifest(self._output)
-        started = self._served().id if self._start_source() else INITIAL
+        manifest = read_manifest(self._output)
         with self._database.write() as session:
             if session.get(Checkpoint, self._run.id) is None:
                 record_checkpoint(
@@ -266,41 +195,40 @@ class Worker:
                     checkpoint=Checkpoint(
                         id=self._run.id,
                         name=self._run.id,
-                        kind=CheckpointKind(read_manifest(self._output).kind),
+                        kind=CheckpointKind(manifest.kind),
                         source=f"checkpoints/{self._run.id}",
-                        digest=digest,
-                        base_id=INITIAL,
-                        started_from_id=started,
+                        digest=result.digest,
+                        base_id=start.id if manifest.base_digest == start.digest else start.base_id,
+                        started_from_id=start.id,
                         run_id=self._run.id,
                         algorithm=self._run.algorithm,
                         config=self._run.config,
                         dataset_digest=data.digest,
+                        metrics={name: value for name, value in result.metrics.items() if math.isfinite(value)},
                     ),
                     preference_ids=data.preference_ids,
                 )
             mark_evaluating(session, self._run.id, attempt=self._run.attempt, checkpoint_id=self._run.id)
 
-    def _judge(self, data: TrainingData, initial: Policy) -> None:
+    def _judge(self, data: TrainingData, initial: Side, prompts: list[HeldoutPrompt]) -> None:
         reporter = self._reporter
+        reporter.stage("loading the checkpoints to compare")
         served = self._served()
-        candidate = Side(self._run.id, load_policy(self._output, device=self._device, base=self._model_source))
-        first = Side(INITIAL, initial)
-        second = first if served.id == INITIAL else Side(served.id, self._load(served))
-        prompts = heldout_prompts(self._database, initial, count=self._gate_prompts)
+        candidate = Side(self._run.id, self._load(self._output))
+        baseline = initial if served.id == INITIAL else Side(served.id, self._load(self._source(served)))
         comparer = Comparer(
-            initial=first,
+            initial=initial,
             samples_folder=self._data_dir / "samples",
             tell=reporter.stage,
             should_stop=reporter.should_stop,
         )
-        compared = comparer.compare(candidate, second, data=data, prompts=prompts)
+        compared = comparer.compare(candidate, baseline, data=data, prompts=prompts)
         if reporter.stopping:
             raise Stopped("stopped while the checkpoint was being judged")
         self._conclude(compared, served.id)
 
-    def _load(self, checkpoint: Checkpoint) -> Policy:
-        base = self._model_source if checkpoint.kind is CheckpointKind.adapter else None
-        return load_policy(self._data_dir / checkpoint.source, device=self._device, base=base)
+    def _load(self, source: str | Path) -> Policy:
+        return load_policy(source, device=self._device, base=self._model_source)
 
     def _conclude(self, compared: Compared, served_id: str) -> None:
         """Verdicts, decision and the run's end: one transaction."""
@@ -336,7 +264,7 @@ class Worker:
             )
             finish_run(session, self._run.id, attempt=self._run.attempt, status=RunStatus.succeeded)
 
-    def _end_stopped(self) -> int:
+    def _end_stopped(self) -> None:
         with self._database.write() as session:
             run = get_run(session, self._run.id)
             if run.cancel_requested:
@@ -344,7 +272,6 @@ class Worker:
             else:
                 reason = "It was told to stop and has saved; it goes on when the app starts again."
                 mark_interrupted(session, run.id, attempt=self._run.attempt, reason=reason)
-        return 0
 
     def _end(self, status: RunStatus, error: str | None = None) -> None:
         with self._database.write() as session:

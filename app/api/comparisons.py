@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from app.api.shapes import PREFIX, Body, LabellerId, Message, errors_for, plain
+from app.api.shapes import PREFIX, Body, LabellerId, Message, RowId, errors_for, plain
 from app.labelling import ShownComparison
 from storage.errors import Invalid
 from trainer.prompting import PromptError
@@ -22,7 +22,7 @@ WAITING_CLIENTS = 64  # each holds a thread for up to half a minute; these are a
 class NextComparison(Body):
     """Nothing for the next one that waits; or a prompt, known or one's own, to have completed now."""
 
-    prompt_id: int | None = None
+    prompt_id: RowId | None = None
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
 
 

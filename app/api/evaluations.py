@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
-from app.api.shapes import PREFIX, Cursor, Limit, Page, divide, errors_for, finite, number_of
+from app.api.shapes import PREFIX, Cursor, Limit, Page, RowId, divide, errors_for, finite, number_of
 from storage.evaluations import get_evaluation, list_evaluations, scores_of, verdicts_of
 from storage.tables import Evaluation, RunStatus, Verdict, VerdictKind
 from trainer.evaluation.statistics import win_rate
@@ -70,7 +70,7 @@ def routes(application: "Application") -> APIRouter:
         response_model=EvaluationShape,
         responses=errors_for(404, 422),
     )
-    def get(evaluation_id: int) -> EvaluationShape:
+    def get(evaluation_id: RowId) -> EvaluationShape:
         with application.database.read() as session:
             return _shape(session, get_evaluation(session, evaluation_id))
 
@@ -80,7 +80,7 @@ def routes(application: "Application") -> APIRouter:
         response_model=Page[VerdictShape],
         responses=errors_for(404, 422),
     )
-    def verdicts(evaluation_id: int, limit: Limit = 100, cursor: Cursor = None) -> Page[VerdictShape]:
+    def verdicts(evaluation_id: RowId, limit: Limit = 100, cursor: Cursor = None) -> Page[VerdictShape]:
         """In the order of the prompts' ids."""
         with application.database.read() as session:
             get_evaluation(session, evaluation_id)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.api.shapes import API_LABELLER, PREFIX, Body, LabellerId, errors_for
+from app.api.shapes import API_LABELLER, PREFIX, Body, LabellerId, RowId, errors_for
 from storage.errors import Invalid
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NewFeedback(Body):
-    completion_id: int
+    completion_id: RowId
     thumb: Literal["up", "down"] | None = None
     edited_text: str | None = Field(
         None, min_length=1, description="It trains as chosen against the text the model gave."

@@ -12,8 +12,8 @@ from sqlmodel import Session, col, func, select
 
 from app.api.shapes import errors_for
 from app.api.traffic import Traffic
+from storage.comparisons import count_waiting
 from storage.errors import Unavailable
-from storage.preferences import count_waiting
 from storage.tables import GateDecisionRow, Outcome, Preference, RunStatus, TrainingRun
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def routes(application: "Application", traffic: Traffic) -> APIRouter:
     @router.get("/readyz", summary="Whether a model is served", response_model=Ready, responses=errors_for(503))
     def readyz() -> Ready:
         served = application.slot.current_id
-        if application.failure:
+        if served is None and application.failure:
             raise Unavailable(application.failure, hint="The log has the details.", code="not_ready", retry_after_s=60)
         if served is None:
             raise Unavailable("The model is still loading.", hint="Try again in a few seconds.", code="not_ready")

@@ -26,7 +26,7 @@ from app.serving.engine import RowFinished, TextPiece, Ticket
 from storage.checkpoints import list_checkpoints
 from storage.errors import NotFound, PrefLoopError
 from storage.tables import Checkpoint, CheckpointKind
-from trainer.generation import Generated
+from trainer.decoding import Generated
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -85,7 +85,7 @@ def routes(application: "Application", traffic: Traffic) -> APIRouter:
         answer = Answer(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), body.model, ticket.checkpoint_id)
         if body.stream:
             with_usage = bool(body.stream_options and body.stream_options.include_usage)
-            return EventStream(_events(ticket, answer, traffic, with_usage=with_usage))
+            return EventStream(ticket, events(ticket, answer, traffic, with_usage=with_usage))
         rows = await _result(ticket, request)
         if rows is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -143,7 +143,7 @@ async def _until_gone(request: Request) -> None:
         pass
 
 
-async def _events(ticket: Ticket, answer: Answer, traffic: Traffic, *, with_usage: bool) -> AsyncGenerator[str, None]:
+async def events(ticket: Ticket, answer: Answer, traffic: Traffic, *, with_usage: bool) -> AsyncGenerator[str, None]:
     """Server-sent events. A failure in the middle is an event too, and the stream then ends without [DONE]."""
     rows: list[Generated] = []
     extra = {"usage": None} if with_usage else {}
@@ -162,8 +162,6 @@ async def _events(ticket: Ticket, answer: Answer, traffic: Traffic, *, with_usag
         yield "data: [DONE]\n\n"
     except PrefLoopError as error:
         yield _event(body_of(error)[1])
-    finally:
-        ticket.cancel()
 
 
 def _event(content: dict[str, Any]) -> str:
@@ -171,14 +169,18 @@ def _event(content: dict[str, Any]) -> str:
 
 
 class EventStream(StreamingResponse):
-    """Closes its generator as soon as the client is gone, rather than when it is collected."""
+    """Ends its request and its generator as soon as the client is gone, which may be before the first chunk."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[str, None]) -> None:
-        super().__init__(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        self._events = events
+    def __init__(self, ticket: Ticket, chunks: AsyncGenerator[str, None]) -> None:
+        super().__init__(chunks, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self._ticket = ticket
+        self._chunks = chunks
 
     async def stream_response(self, send: Send) -> None:
-        async with aclosing(self._events):
-            await super().stream_response(send)
+        try:
+            async with aclosing(self._chunks):
+                await super().stream_response(send)
+        finally:
+            self._ticket.cancel()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from app.api.shapes import API_LABELLER, PREFIX, Body, LabellerId, errors_for
+from app.api.shapes import API_LABELLER, PREFIX, Body, LabellerId, RowId, errors_for
 from app.labelling import Recorded, Revealed
 from storage.tables import Choice, Split, Strength
 from storage.transfer import export
@@ -76,7 +76,7 @@ def routes(application: "Application") -> APIRouter:
     @router.delete(
         "/preferences/{preference_id}", summary="Undo a choice", status_code=204, responses=errors_for(404, 409, 422)
     )
-    def undo(preference_id: int, labeller: LabellerId) -> None:
+    def undo(preference_id: RowId, labeller: LabellerId) -> None:
         """The row stays, marked as withdrawn, and its comparison may be decided again. Twice is the same as once."""
         application.labelling.undo(preference_id=preference_id, labeller_id=labeller or API_LABELLER)
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
+from annotated_types import Ge, Le
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +16,7 @@ from storage.prompts import Messages
 PREFIX = "/api/v1"
 API_LABELLER = "api"  # whose choices are recorded for programs, which have no cookie
 T = TypeVar("T")
+RowId = Annotated[int, Ge(0), Le(2**63 - 1)]  # what databases have numbers for
 
 
 class Body(BaseModel):

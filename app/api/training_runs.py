@@ -1,9 +1,9 @@
 """Training runs: queue, watch, cancel, and read their metrics."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from app.api.gates import GateShape, gate_shape
@@ -96,7 +96,9 @@ def routes(application: "Application") -> APIRouter:
         response_model=dict[str, list[tuple[int, float | None]]],
         responses=errors_for(404, 422),
     )
-    def metrics(run_id: str, after_step: int = -1) -> dict[str, list[tuple[int, float | None]]]:
+    def metrics(
+        run_id: str, after_step: Annotated[int, Query(ge=-1, le=2**63 - 1)] = -1
+    ) -> dict[str, list[tuple[int, float | None]]]:
         """[step, value] in the order of steps, per metric; null for a value that was not a number."""
         series = application.runs.metrics(run_id, after_step=after_step)
         return {name: [(step, finite(value)) for step, value in values] for name, values in series.items()}

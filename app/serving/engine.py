@@ -3,7 +3,7 @@
 A request is a list of conversations on one checkpoint, decoded as one batch (both sides of a comparison, for
 instance). Live batches are stepped in turn, so that a long chat does not hold up a comparison; a bounded number of
 rows is live, the rest waits in order of arrival. What fails in one request ends that request only. Leaves out: which
-checkpoint is served (`app/serving/slot.py`) and the decoding itself (`trainer/generation.py`).
+checkpoint is served (`app/serving/slot.py`) and the decoding itself (`trainer/decoding.py`).
 """
 
 import logging
@@ -17,9 +17,11 @@ from typing import Self
 
 from app.serving.slot import Lease, Slot
 from app.serving.ticket import Event, RowFinished, TextPiece, Ticket
-from storage.errors import NotFound, PrefLoopError, Unavailable
-from trainer.generation import DecodingBatch, Messages, Sampling, fit_messages, position_limit
+from storage.errors import Conflict, NotFound, PrefLoopError, Unavailable
+from trainer.decoding import DecodingBatch
 from trainer.policy import Policy
+from trainer.prompting import Messages, fit_messages, position_limit
+from trainer.sampling import Sampling
 
 __all__ = ["Engine", "EngineBusy", "EngineClosed", "Event", "GenerationFailed", "RowFinished", "TextPiece", "Ticket"]
 
@@ -36,6 +38,12 @@ class EngineBusy(Unavailable):
     """Too many requests are waiting."""
 
     code = "busy"
+
+
+class CheckpointUnusable(Conflict):
+    """The checkpoint named cannot be loaded; the message says why."""
+
+    code = "checkpoint_unusable"
 
 
 class GenerationFailed(PrefLoopError):
@@ -95,12 +103,12 @@ class Engine:
 
         The checkpoint is leased and stamped on the ticket now. Returns at once, except that a named checkpoint that is
         not loaded is loaded first: from asyncio call that in a thread. Raises PromptTooLong, PromptRefused,
-        EngineBusy, EngineClosed, Unavailable while nothing is served, and what `resolve` raises.
+        EngineBusy, EngineClosed, Unavailable while nothing is served, NotFound, CheckpointUnusable.
         """
         settings = [sampling] * len(messages_list) if isinstance(sampling, Sampling) else list(sampling)
         with self._changed:
             self._refuse_if_full()
-        lease = self._slot.acquire(checkpoint_id, lambda: self.resolve(str(checkpoint_id)))
+        lease = self._lease(checkpoint_id)
         try:
             request = _open_request(lease, messages_list, settings, seeds)
             with self._changed:
@@ -131,6 +139,15 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _lease(self, checkpoint_id: str | None) -> Lease:
+        try:
+            return self._slot.acquire(checkpoint_id, lambda: self.resolve(str(checkpoint_id)))
+        except PrefLoopError:
+            raise
+        except Exception as error:
+            told = f"{checkpoint_id} cannot be used: {type(error).__name__}: {error}"
+            raise CheckpointUnusable(told, hint="Restore its folder, or name another checkpoint.") from error
 
     def _refuse_if_full(self) -> None:
         if self._closing:

@@ -20,8 +20,10 @@ from typing import Any, Literal, Self
 import torch
 
 from storage.errors import NotFound, PrefLoopError, Unavailable
-from trainer.generation import DecodingBatch, Sampling, fit_messages
+from trainer.decoding import DecodingBatch
 from trainer.policy import Policy
+from trainer.prompting import fit_messages
+from trainer.sampling import Sampling
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from trainer.generation import Generated, RowUpdate
+from trainer.decoding import Generated, RowUpdate
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,12 @@ def win_rate_figure(rows: Sequence[WinRateRow], *, against: str) -> go.Figure:
     shown = [r for r in rows if r.against == against]
     names = list(dict.fromkeys(r.checkpoint_id for r in shown))[-MOST_CHECKPOINTS:]
     figure = _figure(height=340)
+    apart = len({r.source for r in shown}) > 1
     for source, (label, colour, symbol, shift) in SOURCES.items():
         points = [r for r in shown if r.source == source and r.checkpoint_id in names]
         figure.add_trace(
             go.Scatter(
-                x=[names.index(r.checkpoint_id) + shift for r in points],
+                x=[names.index(r.checkpoint_id) + shift * apart for r in points],
                 y=[100 * r.rate for r in points],
                 error_y={
                     "type": "data",
@@ -47,8 +48,8 @@ def win_rate_figure(rows: Sequence[WinRateRow], *, against: str) -> go.Figure:
                 mode="markers",
                 name=label,
                 marker={"symbol": symbol, "size": 12, "color": colour},
-                customdata=[_hover(r) for r in points],
-                hovertemplate="%{customdata}<extra></extra>",
+                customdata=[(_hover(r), r.evaluation_id) for r in points],
+                hovertemplate="%{customdata[0]}<extra></extra>",
             )
         )
     figure.add_hline(y=50, line={"color": MUTED, "width": 1.5, "dash": "dash"})
@@ -91,7 +92,9 @@ def curve_figure(series: Series) -> go.Figure:
                 hovertemplate="step %{x}: %{y:.3g}<extra>" + plain(name) + "</extra>",
             )
         )
-    title = " · ".join(f"{_short(name)} {points[-1][1]:.3g}" for name, points in series.items())
+    signs = ("— ", "··· ") if len(series) > 1 else ("",)  # which line is which, without colour
+    last = zip(signs, series.items(), strict=True)
+    title = " · ".join(f"{sign}{_short(name)} {points[-1][1]:.3g}" for sign, (name, points) in last)
     figure.update_layout(
         title={"text": plain(title), "font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.97, "yanchor": "top"},
         showlegend=False,
@@ -132,8 +135,9 @@ def _tick(rows: Sequence[WinRateRow]) -> str:
 
 
 def _hover(row: WinRateRow) -> str:
+    texts = "<br>click for the texts" if row.evaluation_id else ""
     return (
         f"{plain(row.checkpoint)} against {plain(row.baseline)}, by {plain(SOURCES[row.source][0])}<br>"
         f"{row.rate:.0%} ({row.low:.0%} to {row.high:.0%}), n {row.n}<br>"
-        f"{row.mean_length:.0f} characters against {row.baseline_length:.0f}"
+        f"{row.mean_length:.0f} characters against {row.baseline_length:.0f}{texts}"
     )

@@ -36,8 +36,9 @@ class ChatTab:
             with gr.Row(elem_classes="split"):
                 listed = gr.HTML(elem_id="chat-list", apply_default_css=False)
                 with gr.Column(elem_classes="card talk"):
-                    view = gr.HTML(elem_id="chat-view", apply_default_css=False)
-                    live = gr.HTML(elem_id="chat-live", apply_default_css=False)
+                    with gr.Column(elem_classes="scroller"), gr.Column():
+                        view = gr.HTML(elem_id="chat-view", apply_default_css=False)
+                        live = gr.HTML(elem_id="chat-live", apply_default_css=False)
                     gr.HTML(render("composer.html"), elem_id="chat-composer", apply_default_css=False)
             shown = [view, live, listed]
             bind("refresh-chat", self.open, shown)

@@ -9,7 +9,7 @@ import gradio as gr
 from app.errors import toast
 from app.overview import imported_files, preference_rows, prompt_rows, totals
 from app.ui.actions import Payload, bind, int_of, text_of
-from app.ui.html import loading, plain, render
+from app.ui.html import loading, render
 from storage.errors import Invalid, PrefLoopError
 from storage.tables import Choice, Split
 from storage.transfer import FORMATS, ImportReport, import_file
@@ -35,8 +35,8 @@ class DataTab:
                     kind = gr.Dropdown(
                         list(FORMATS), value=next(iter(FORMATS)), label="Format", elem_id="import-format"
                     )
-                    offered = gr.Checkbox(False, label="Put its prompts before people", elem_id="import-offered")
-                    dropped = gr.File(label="Drop a file here (.jsonl or .jsonl.gz)", elem_id="import-file", height=120)
+                    offered = gr.Checkbox(False, label="Let people label its prompts", elem_id="import-offered")
+                    dropped = gr.File(label="File to import", show_label=False, elem_id="import-file", height=96)
                     report = gr.HTML(elem_id="import-report", apply_default_css=False)
                 export = gr.HTML(elem_id="export", elem_classes="card", apply_default_css=False)
             preferences = gr.HTML(elem_id="preferences", elem_classes="card", apply_default_css=False)
@@ -94,8 +94,8 @@ class DataTab:
                 self._application.database, path_or_stream=file, format=kind, name=Path(file).name, offered=offered
             )
         except PrefLoopError as error:
-            gr.Warning(plain(toast(error)))
-            return None, *[gr.skip()] * 4
+            refused = render("import_report.html", name=Path(file).name, refused=toast(error))
+            return None, refused, *[gr.skip()] * 3
         return None, _report(Path(file).name, report), *self._shown()
 
     def _shown(self) -> tuple[str, str, str]:
@@ -107,7 +107,8 @@ class DataTab:
 
 def _report(name: str, report: ImportReport, *, most: int = 50) -> str:
     skipped: Sequence[Any] = report.skipped
-    return render("import_report.html", name=name, report=report, skipped=skipped[:most], hidden=len(skipped[most:]))
+    shown, hidden = skipped[:most], len(skipped[most:])
+    return render("import_report.html", name=name, refused="", report=report, skipped=shown, hidden=hidden)
 
 
 def _one_of(kind: Any, value: str) -> Any:

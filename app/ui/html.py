@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 from markupsafe import Markup
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+CELL_LENGTH = 100
 
 
 def asset(name: str) -> str:
@@ -82,6 +83,11 @@ def number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
 
 
+def long(text: str) -> bool:
+    """Whether a table's cell of four lines may cut it."""
+    return len(text) > CELL_LENGTH or text.count("\n") > 3
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(
@@ -91,5 +97,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["long"] = long
     environment.filters |= {"ago": ago, "duration": duration, "percent": percent, "number": number}
     return environment

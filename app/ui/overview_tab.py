@@ -96,17 +96,5 @@ class OverviewTab:
         serving = self._application.promotion.serving()
         if serving is None:
             return None
-        told = {
-            "initial": "the model it began with",
-            "gate": "passed the gate",
-            "person": "promoted by a person",
-            "override": "promoted by a person against the gate",
-            "rollback": "rolled back to",
-            "canary": "rolled back to by people's choices",
-        }
         deployment = serving.deployment
-        return {
-            "name": serving.checkpoint.name,
-            "since": deployment.created_at,
-            "reason": told.get(deployment.reason, str(deployment.reason)),
-        }
+        return {"name": serving.checkpoint.name, "since": deployment.created_at, "reason": deployment.reason}

@@ -9,6 +9,7 @@ from app.ui.actions import Payload, bind, text_of
 from app.ui.charts import run_figures
 from app.ui.html import percent, render
 from storage.checkpoints import get_checkpoint, lineage
+from storage.errors import NotFound
 from storage.tables import CheckpointKind, Outcome, RunStatus
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ LOG_LINES = 30
 
 
 class RunDetail:
-    """A card of the Train tab, shown while the address names a run: #train/dpo-0007."""
+    """What the Train tab shows instead of its lists while the address names a run: #train/dpo-0007."""
 
     def __init__(self, application: "Application") -> None:
         self._application = application
@@ -34,7 +35,11 @@ class RunDetail:
     def show(self, payload: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
             return gr.skip(), gr.skip(), gr.skip()
-        view = self._application.runs.get(text_of(payload, "run"))
+        run_id = text_of(payload, "run")
+        try:
+            view = self._application.runs.get(run_id)
+        except NotFound:  # an address typed or kept; asked again every two seconds, so no toast
+            return render("detail.html", run=None, asked=run_id), *run_figures({})
         facts, servable = self._facts(view.run.checkpoint_id)
         serving = self._application.promotion.serving()
         served = serving is not None and serving.checkpoint.id == view.run.checkpoint_id
@@ -75,7 +80,7 @@ def run_values(view: RunView) -> dict[str, Any]:
         "id": run.id,
         "outcome": view.outcome,
         "because": run.started_because,
-        "dataset_note": run.dataset_note,
+        "dataset_note": run.dataset_note.rstrip("."),
         "stage": run.stage,
         "step": run.step,
         "total_steps": run.total_steps,
@@ -84,6 +89,7 @@ def run_values(view: RunView) -> dict[str, Any]:
         "left_s": view.left_s,
         "stopping": run.cancel_requested,
         "waits": run.status in (RunStatus.queued, RunStatus.interrupted),
+        "active": run.status in (RunStatus.running, RunStatus.evaluating),
         "pairs": run.pairs,
         "at": run.created_at,
         "error": run.error,

@@ -1,17 +1,18 @@
 """Form fields of an algorithm's settings, drawn from its config model, and the values a person typed into them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.configs import ALGORITHMS, json_schema
+from trainer.configs import ALGORITHMS, InvalidConfig, json_schema, parse_config
 
-MAIN = ("beta", "learning_rate", "epochs", "adapter", "rank", "start_from", "preferences")
+MAIN = ("beta", "learning_rate", "epochs", "start_from", "preferences")
 BOUNDS = (("exclusiveMinimum", "above"), ("minimum", "from"), ("exclusiveMaximum", "below"), ("maximum", "to"))
 
 
 @dataclass(frozen=True)
 class Field:
-    """One setting; `value` is what the form shows before anything is typed."""
+    """One setting; `value` is what the form shows before anything is typed, `problem` what was wrong with that."""
 
     name: str
     description: str
@@ -19,6 +20,7 @@ class Field:
     options: tuple[str, ...]
     numeric: bool
     bounds: str
+    problem: str
 
     @property
     def label(self) -> str:
@@ -26,10 +28,13 @@ class Field:
         return {"beta": "β (beta)", "preferences": "Learn from"}.get(self.name, words[:1].upper() + words[1:])
 
 
-def fields(algorithm: str, values: dict[str, Any]) -> tuple[list[Field], list[Field]]:
+def fields(algorithm: str, values: Mapping[str, Any], problems: Mapping[str, str]) -> tuple[list[Field], list[Field]]:
     """(those that people change most, the others), with `values` over the defaults."""
     properties = json_schema(algorithm)["properties"]
-    made = {name: _field(name, schema, values.get(name, schema.get("default"))) for name, schema in properties.items()}
+    made = {
+        name: _field(name, schema, values.get(name, schema.get("default")), problems.get(name, ""))
+        for name, schema in properties.items()
+    }
     main = [made[name] for name in MAIN if name in made]
     return main, [field for name, field in made.items() if name not in MAIN]
 
@@ -46,7 +51,17 @@ def typed(algorithm: str, payload: dict[str, Any]) -> dict[str, Any]:
     return {name: text for name, text in given.items() if text != _text(properties[name].get("default"))}
 
 
-def _field(name: str, schema: dict[str, Any], value: Any) -> Field:
+def problems(algorithm: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with these settings, by field; one that is wrong as a whole stands under ''."""
+    try:
+        parse_config(algorithm, values)
+    except InvalidConfig as error:
+        told = (sentence.partition(": ") for sentence in error.problems)
+        return {name: f"{problem.partition(' (')[0]}." for name, _, problem in told}
+    return {}
+
+
+def _field(name: str, schema: dict[str, Any], value: Any, problem: str) -> Field:
     kind = schema.get("type")
     options = tuple(schema.get("enum", ())) or ((schema["const"],) if "const" in schema else ())
     told = [f"{word} {_text(schema[key])}" for key, word in BOUNDS if key in schema]
@@ -57,6 +72,7 @@ def _field(name: str, schema: dict[str, Any], value: Any) -> Field:
         options=tuple(_text(o) for o in options),
         numeric=kind in ("number", "integer"),
         bounds=f"({' '.join(told)})" if told else "",
+        problem=problem,
     )
 
 

@@ -4,6 +4,7 @@ The page asks again every two seconds while this tab is shown; equal HTML and eq
 browser, so nothing flickers and what a person has scrolled or typed stays. A run's details are in run_detail.py.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -33,7 +34,8 @@ class TrainTab:
 
     def build(self) -> None:
         with gr.Column(elem_id="page-train", elem_classes="page"):
-            with gr.Row(elem_classes="split wide-left"):
+            self._detail.build()
+            with gr.Row(elem_classes="split wide-left listing"):
                 with gr.Column(elem_classes="stack"):
                     with gr.Column(elem_classes="card"):
                         running = gr.HTML(elem_id="running", apply_default_css=False)
@@ -41,7 +43,6 @@ class TrainTab:
                             loss = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
                             margin = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
                         log = gr.HTML(elem_id="log", apply_default_css=False)
-                    self._detail.build()
                     runs = gr.HTML(elem_id="runs", elem_classes="card", apply_default_css=False)
                     ledger = gr.HTML(elem_id="ledger", elem_classes="card", apply_default_css=False)
                 with gr.Column(elem_classes="stack"):
@@ -51,7 +52,7 @@ class TrainTab:
             bind("refresh-train", self.refresh, shown)
             bind("show-train", self.forms, [form, schedule])
             bind("pick-algorithm", self.pick, [form])
-            bind("start-run", self.start, [*shown, schedule])
+            bind("start-run", self.start, [*shown, form, schedule])
             bind("stop-run", self.stop, shown)
             bind("set-schedule", self.set_schedule, [schedule])
             bind("promote", self.promote, shown)
@@ -72,17 +73,20 @@ class TrainTab:
         return self._form(text_of(payload, "algorithm"))
 
     def start(self, payload: Payload, request: gr.Request) -> tuple[Any, ...]:
-        """Queue a run with the settings typed, or keep them for scheduled runs."""
+        """Queue a run with the settings typed, or keep them for scheduled runs; bad ones are told at their fields."""
         algorithm, runs = text_of(payload, "algorithm"), self._application.runs
         runs.check(algorithm, None)
         config = run_form.typed(algorithm, payload)
+        problems = run_form.problems(algorithm, config)
+        if problems:
+            return *[gr.skip()] * 6, self._form(algorithm, config, problems), gr.skip()
         if text_of(payload, "do") == "schedule":
             runs.set_schedule({"algorithm": algorithm, "config": config})
             gr.Info(f"Scheduled runs now train {algorithm} with these settings.")
         else:
             run = runs.start(algorithm=algorithm, config=config, by=labeller_name(labeller(request)))
             gr.Info(f"{run.id} is queued.")
-        return *self._shown(), self._schedule()
+        return *self._shown(), self._form(algorithm, config), self._schedule()
 
     def stop(self, payload: Payload, request: gr.Request) -> tuple[Any, ...]:
         self._application.runs.cancel(text_of(payload, "run"))
@@ -130,11 +134,16 @@ class TrainTab:
         runs = render("runs.html", runs=[run_values(v) for v in listed], waiting=waiting if asks else None, current="")
         return running, *charts, render("log.html", lines=lines), runs, self._ledger()
 
-    def _form(self, algorithm: str) -> str:
+    def _form(
+        self, algorithm: str, typed: dict[str, Any] | None = None, problems: Mapping[str, str] | None = None
+    ) -> str:
+        """The form with what was typed, or else with the settings of scheduled runs."""
         schedule = self._application.runs.schedule()
         self._application.runs.check(algorithm, None)
-        values = schedule.config if algorithm == schedule.algorithm else {}
-        main, more = run_form.fields(algorithm, values)
+        scheduled = schedule.config if algorithm == schedule.algorithm else {}
+        problems = problems or {}
+        main, more = run_form.fields(algorithm, scheduled if typed is None else typed, problems)
+        placed = {field.name for field in (*main, *more)}
         return render(
             "next_run.html",
             algorithms=list(ALGORITHMS),
@@ -142,6 +151,7 @@ class TrainTab:
             about=run_form.about(algorithm),
             main=main,
             more=more,
+            others=[told for name, told in problems.items() if name not in placed],
         )
 
     def _schedule(self) -> str:

@@ -9,11 +9,11 @@ from app.ui.actions import Payload, bind, int_of, text_of
 from app.ui.charts import SOURCES, win_rate_figure
 from app.ui.html import loading, render
 from app.win_rates import win_rates
-from storage.errors import NotFound
 
 if TYPE_CHECKING:
     from app.main import Application
 
+MOST = 40  # texts of one evaluation
 AGAINST = {"initial": "the initial model", "previous": "the one served before"}
 
 
@@ -25,7 +25,7 @@ class WinRatesTab:
 
     def build(self) -> None:
         with gr.Column(elem_id="page-win-rates", elem_classes="page"):
-            with gr.Column(elem_classes="card"):
+            with gr.Column(elem_classes="card listing"):
                 head = gr.HTML(elem_id="win-rates-head", apply_default_css=False)
                 plot = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
                 table = gr.HTML(elem_id="win-rates-table", apply_default_css=False)
@@ -51,7 +51,5 @@ class WinRatesTab:
         evaluation = int_of(payload, "evaluation")
         with self._application.database.read() as session:
             names = evaluation_names(session, evaluation)
-            rows = verdict_rows(session, evaluation)
-        if names is None:
-            raise NotFound(f"There is no evaluation {evaluation}.", hint="Pick one from the table.")
-        return render("verdicts.html", candidate=names[0], baseline=names[1], rows=rows)
+            rows = verdict_rows(session, evaluation, limit=MOST)
+        return render("verdicts.html", asked=evaluation, names=names, rows=rows, most=MOST)

@@ -1,4 +1,4 @@
-"""What all formats share: a parsed row, the checks on its texts, and the style its JSON was written in.
+"""What all formats share: a parsed row, and the checks on its texts.
 
 A format is two functions beside each other in its own file: `parse` makes a PairRow or PromptRow of a JSON object or
 raises BadRow with the reason, `render` is its inverse. Leaves out the database (importing.py, exporting.py).

@@ -1,23 +1,29 @@
 """Labelling: what is handed out, in what order, and what a choice reveals. With an engine that answers from a list."""
 
+import time
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fakes import FakeEngine
+from fakes import FakeEngine, FakeTicket
 from labelled import record_prompts
 
 from app.comparisons import ComparisonMaker
 from app.labelling import Labelling
+from app.serving.engine import CheckpointUnusable, EngineClosed
 from storage.checkpoints import record_checkpoint, record_project
+from storage.comparisons import get_comparison
 from storage.database import Database
 from storage.deployments import record_deployment, record_event
 from storage.errors import Invalid, NotFound, Unavailable
-from storage.preferences import get_comparison, preference_pairs
-from storage.prompts import get_prompt
+from storage.pairs import preference_pairs
+from storage.prompts import get_prompt, record_prompt
 from storage.tables import Checkpoint, CheckpointKind, Choice, DeploymentReason, Purpose, Split
-from trainer.generation import Sampling
+from trainer.sampling import Sampling
 
 SAMPLING = Sampling(temperature=1.0, max_new_tokens=8)
 
@@ -47,6 +53,10 @@ def engine() -> FakeEngine:
 def labelling(database: Database, engine: FakeEngine) -> Labelling:
     record_prompts(database, train=30, heldout=10)
     serve(database, "initial")
+    return make_labelling(database, engine)
+
+
+def make_labelling(database: Database, engine: FakeEngine) -> Labelling:
     return Labelling(database, ComparisonMaker(database, engine, ahead=5, sampling=SAMPLING))  # type: ignore[arg-type]
 
 
@@ -110,7 +120,7 @@ def test_a_prompt_that_only_gives_one_text_is_left_out_rather_than_asked_for_eve
     record_prompts(database, train=1, heldout=0)
     serve(database, "initial")
     engine.script = ["Same."] * 100
-    labelling = Labelling(database, ComparisonMaker(database, engine, ahead=5, sampling=SAMPLING))  # type: ignore[arg-type]
+    labelling = make_labelling(database, engine)
     labelling.refill()
     assert labelling.next_comparison(labeller_id="ana", wait_s=0) is None
 
@@ -198,7 +208,7 @@ def test_an_evaluation_comparison_sets_the_served_model_against_another(
 
 
 def test_a_swap_drops_what_was_not_shown_and_keeps_what_was(labelling: Labelling, database: Database) -> None:
-    from storage.preferences import count_waiting, drop_waiting
+    from storage.comparisons import count_waiting, drop_waiting
 
     labelling.refill()
     shown = labelling.next_comparison(labeller_id="ana")
@@ -231,3 +241,76 @@ def test_the_sides_are_tossed_fairly(labelling: Labelling, engine: FakeEngine, t
         firsts += shown.left.startswith("first")
         choose(labelling, shown.id)
     assert 65 <= firsts <= 135  # five standard deviations of a fair coin
+
+
+@dataclass
+class TroubledEngine(FakeEngine):
+    """`broken` names checkpoints that cannot be loaded."""
+
+    broken: set[str] = field(default_factory=set)
+
+    def submit(self, *messages: Any, checkpoint_id: str | None = None, **settings: Any) -> FakeTicket:
+        if checkpoint_id in self.broken:
+            raise CheckpointUnusable(f"{checkpoint_id} could not be loaded: its folder is gone.")
+        return super().submit(*messages, checkpoint_id=checkpoint_id, **settings)
+
+
+def test_a_checkpoint_that_cannot_be_loaded_holds_up_no_labelling(database: Database) -> None:
+    record_prompts(database, train=30, heldout=10)
+    serve(database, "initial")
+    serve(database, "dpo-0001")
+    labelling = make_labelling(database, TroubledEngine(served="dpo-0001", broken={"initial"}))
+    assert purposes(labelling, database, count=15) == {Purpose.train: 15}
+
+
+def test_held_out_prompts_that_do_not_fit_the_model_take_no_others_away(database: Database, engine: FakeEngine) -> None:
+    record_prompts(database, train=3, heldout=0)
+    with database.write() as session:
+        for number in range(8):
+            messages = [{"role": "user", "content": f"Much too long {number}"}]
+            record_prompt(session, messages=messages, source="test", split=Split.heldout)
+    serve(database, "initial")
+    serve(database, "dpo-0001")
+    engine.served, engine.too_long = "dpo-0001", "Much too long"
+    labelling = make_labelling(database, engine)
+    labelling.refill()
+    for number in range(5):
+        assert labelling.next_comparison(labeller_id=f"labeller {number}", wait_s=0) is not None
+    with pytest.raises(Unavailable):
+        labelling.next_comparison(labeller_id="one more", wait_s=0)
+
+
+def test_another_model_is_given_the_prompts_that_the_one_before_could_not_use(
+    database: Database, engine: FakeEngine
+) -> None:
+    record_prompts(database, train=1, heldout=0)
+    serve(database, "initial")
+    engine.script = ["Same."] * 8
+    labelling = make_labelling(database, engine)
+    labelling.refill()
+    assert labelling.next_comparison(labeller_id="ana", wait_s=0) is None
+    serve(database, "dpo-0001")
+    engine.served = "dpo-0001"
+    labelling.refill()
+    assert labelling.next_comparison(labeller_id="ana", wait_s=0) is not None
+
+
+def test_whoever_waits_is_told_when_the_app_ends(labelling: Labelling) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(labelling.next_comparison, labeller_id="ana", wait_s=5)
+        time.sleep(0.1)
+        labelling.close()
+        with pytest.raises(Unavailable, match="shutting down"):
+            waiting.result(2)
+
+
+def test_a_refill_that_the_end_of_the_app_interrupts_is_no_failure(database: Database) -> None:
+    class ClosingEngine(FakeEngine):
+        def submit(self, *_: Any, **__: Any) -> FakeTicket:
+            labelling.close()
+            raise EngineClosed("The program shut down before this was finished.")
+
+    record_prompts(database, train=3, heldout=0)
+    serve(database, "initial")
+    labelling = make_labelling(database, ClosingEngine())
+    assert labelling.refill() == 0

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 from fakes import FakeSlot
 
+from app import project
 from app import promotion as module
 from app.promotion import CANARY_PROMPTS, Promotion
 from app.runs import Runs
 from storage.checkpoints import record_checkpoint
+from storage.comparisons import record_comparison
 from storage.database import Database
 from storage.deployments import ledger
 from storage.errors import Conflict, NotFound
 from storage.evaluations import record_gate_decision
-from storage.preferences import record_comparison, record_preference
+from storage.preferences import record_preference
 from storage.prompts import record_prompt
 from storage.runs import queue_run
 from storage.tables import (
@@ -42,7 +44,7 @@ def slot() -> FakeSlot:
 def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Promotion:
     model: Any = None
     monkeypatch.setattr(module, "load_policy", lambda *_, **__: Policy(model, model, "digest"))
-    monkeypatch.setattr(module, "source_digest", lambda _: "digest")
+    monkeypatch.setattr(project, "source_digest", lambda _: "digest")
     runs = Runs(database, data_dir=tmp_path, auto_train=True, starter=True)
     made = Promotion(
         database,
@@ -242,3 +244,21 @@ def test_the_canary_leaves_what_people_like(promotion: Promotion, slot: FakeSlot
     choose_in_evaluation(database, made, wins=True, count=CANARY_PROMPTS)
     assert promotion.watch_canary() is None
     assert slot.current_id == made
+
+
+def test_the_canary_leaves_what_a_person_has_put_there_meanwhile(
+    promotion: Promotion, slot: FakeSlot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    better = finish_run(database, Outcome.promote, baseline=worse)
+    choose_in_evaluation(database, worse, wins=False, count=CANARY_PROMPTS)
+    rate = module.win_rate
+
+    def while_it_counts(*scores: Any, **confidence: Any) -> Any:
+        promotion.promote(better, by="ana")
+        return rate(*scores, **confidence)
+
+    monkeypatch.setattr(module, "win_rate", while_it_counts)
+    assert promotion.watch_canary() is None
+    assert slot.current_id == better

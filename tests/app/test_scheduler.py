@@ -164,3 +164,16 @@ def test_a_run_killed_after_a_stop_was_asked_for_is_cancelled(
     process.living = False
     scheduler.tick_runs()
     assert get(database, run.id).status is RunStatus.cancelled
+
+
+def test_a_run_that_another_process_claimed_and_left_is_resumed_and_not_failed(
+    scheduler: Scheduler, runs: Runs, launcher: FakeLauncher, database: Database
+) -> None:
+    run = runs.start(algorithm="dpo")
+    scheduler.tick_runs()
+    launcher.launched[0][1].living = False  # too late: `prefloop train` has claimed it
+    claim(database, run.id, launcher.adopt(7, 1.0))
+    launcher.adopted[7].living = False
+    scheduler.tick_runs()
+    assert get(database, run.id).status is RunStatus.interrupted
+    assert len(launcher.launched) == 2

@@ -306,3 +306,8 @@ async def test_a_stream_passes_through_piece_by_piece(tmp_path: Path) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "//"])
+def test_an_origin_that_is_none_is_refused(open_client: Any, origin: str) -> None:
+    assert open_client.post("/data", headers={"Origin": origin}).status_code == 403

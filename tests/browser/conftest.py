@@ -35,7 +35,8 @@ from app.serving.ticket import Ticket
 from app.settings import Settings
 from app.ui.page import mount_page
 from storage.database import Database
-from trainer.generation import Generated, RowUpdate, Sampling
+from trainer.decoding import Generated, RowUpdate
+from trainer.sampling import Sampling
 
 CHROMIUM = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
 

@@ -1,5 +1,6 @@
 """Chat: replies stream, can be stopped, say who wrote them, and take feedback."""
 
+import time
 from typing import Any
 
 import pytest
@@ -94,3 +95,65 @@ def test_a_reload_keeps_the_conversation(world: Any, visit: Any) -> None:
     expect(page.locator("#chat-view .turn.assistant")).to_have_count(1)
     page.reload()
     expect(page.locator("#chat-view .turn.user .text")).to_have_text("Remember me")
+
+
+def test_a_message_sent_before_the_page_is_up_stands_when_the_late_answer_comes(world: Any, visit: Any) -> None:
+    chat = world.application.chat
+    listed, late = chat.conversations, [1.5, 0.0]
+
+    def slowly(*, labeller_id: str) -> Any:
+        time.sleep(late.pop(0) if late else 0)
+        return listed(labeller_id=labeller_id)
+
+    chat.conversations = slowly
+    page = visit(world, "chat").page
+    page.wait_for_selector("#chat-composer textarea")
+    say(page, "I could not wait")
+    expect(page.locator("#chat-view .turn.assistant")).to_have_count(1)
+    page.wait_for_timeout(2000)
+    expect(page.locator("#chat-view .turn.user .text")).to_have_text("I could not wait")
+    expect(page.locator("#chat-view .turn.assistant")).to_have_count(1)
+
+
+def test_the_newest_words_stay_in_sight_and_the_message_box_too(world: Any, visit: Any) -> None:
+    page = visit(world, "chat").page
+    settle(page)
+    page.wait_for_timeout(1500)
+    for number in range(6):
+        world.engine.texts = [f"Number {number}. " + "A long reply that fills the card. " * 12]
+        say(page, f"Go on {number}")
+        expect(page.locator("#chat-view .turn.assistant")).to_have_count(number + 1)
+    world.engine.pause_s, world.engine.texts = 0.02, [LONG_REPLY]
+    say(page, "Count.")
+    expect(page.locator("#chat-live .text")).to_contain_text("word30")
+    expect(page.locator("#chat-live .caret")).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_in_viewport()
+    expect(page.get_by_role("link", name="Chat", exact=True)).to_be_in_viewport()
+
+
+def test_another_conversation_opened_during_a_reply_stays_open(world: Any, visit: Any) -> None:
+    page = visit(world, "chat").page
+    settle(page)
+    page.wait_for_timeout(1500)
+    say(page, "The first talk")
+    expect(page.locator("#chat-view .turn.assistant")).to_have_count(1)
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.locator("#chat-view .state")).to_be_visible()
+    world.engine.pause_s, world.engine.texts = 0.05, [LONG_REPLY]
+    say(page, "The second talk")
+    expect(page.locator("#chat-live .text")).to_contain_text("word9")
+    page.locator(".entry", has_text="The first talk").click()
+    expect(page.locator("#chat-view .turn.user .text")).to_have_text("The first talk")
+    page.wait_for_timeout(1500)
+    expect(page.locator("#chat-view .turn.user .text")).to_have_text("The first talk", timeout=100)
+    expect(page.locator("#chat-live .text")).to_have_count(0, timeout=100)
+
+
+def test_a_message_that_was_not_taken_is_given_back(world: Any, visit: Any) -> None:
+    page = visit(world, "chat").page
+    settle(page)
+    page.wait_for_timeout(500)
+    world.application.slot.current_id = None
+    say(page, "Do not lose me")
+    expect(page.get_by_text("still loading").first).to_be_visible()
+    expect(page.get_by_label("Message")).to_have_value("Do not lose me")

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from rows import HOSTILE
+from rows import HOSTILE, LONG
 from sqlmodel import select
 
 from storage.database import Database
-from storage.tables import Choice, Preference, Strength
+from storage.prompts import record_prompt
+from storage.tables import Choice, Preference, Split, Strength
 
 pytestmark = pytest.mark.browser
 
@@ -165,3 +166,47 @@ def test_hostile_completions_are_shown_as_text(serve: Any, visit: Any) -> None:
     expect(watched.page.locator(".side.a .text")).to_contain_text('onerror="window.hacked=1"')
     assert watched.page.locator(".compare img, .compare script, .compare svg, .compare form").count() == 0
     assert watched.page.evaluate("window.hacked") is None and watched.strays == []
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["wide", "phone"])
+def test_the_buttons_are_where_they_were_whatever_the_length_of_the_texts(
+    serve: Any, visit: Any, size: tuple[int, int]
+) -> None:
+    world = serve()
+    world.engine.texts = ["Short.", "Shorter", LONG, "Brief.", "Tiny.", LONG + " two"] * 8
+    page = visit(world, width=size[0], height=size[1]).page
+    tops, heights = set(), set()
+    for _ in range(4):
+        pair(page)
+        box = page.get_by_role("button", name="A is better").bounding_box()
+        assert box is not None and box["y"] + box["height"] <= size[1]
+        tops.add(box["y"])
+        heights |= {card["height"] for card in (s.bounding_box() for s in page.locator(".side").all()) if card}
+        press(page, "1")
+    assert len(tops) == 1 and len(heights) == 1
+
+
+def test_a_long_conversation_shows_its_last_turn(serve: Any, visit: Any) -> None:
+    world = serve(prompts=0)
+    turns = [{"role": ("user", "assistant")[n % 2], "content": f"Turn {n} of a long talk.\n" * 6} for n in range(9)]
+    with world.database.write() as session:
+        record_prompt(session, messages=turns, source="test", split=Split.train)
+    page = visit(world).page
+    pair(page)
+    expect(page.locator(".compare .prompt")).to_contain_text("Turn 8")
+    assert page.locator(".compare .prompt").evaluate("p => p.scrollTop + p.clientHeight >= p.scrollHeight - 1")
+
+
+def test_asking_for_two_completions_is_acknowledged_while_they_are_written(world: Any, visit: Any) -> None:
+    page = visit(world).page
+    pair(page)
+    page.wait_for_timeout(1500)
+    world.engine.pause_s = 0.2
+    page.get_by_text("Compare on a prompt of your own").click()
+    page.get_by_label("Your prompt").fill("What is bold?")
+    page.get_by_role("button", name="Write two completions").click()
+    expect(page.get_by_text("The model is writing; the pair appears above.")).to_be_visible(timeout=1000)
+    expect(page.locator(".compare.is-sending")).to_be_visible(timeout=1000)
+    expect(page.locator(".compare .prompt")).to_contain_text("What is bold?")
+    expect(page.get_by_text("The model is writing; the pair appears above.")).to_be_hidden()
+    expect(page.locator(".compare.is-sending")).to_have_count(0)

@@ -12,7 +12,9 @@ READY = {
     "overview": "#page-overview .js-plotly-plot .point",
     "label": ".compare[data-comparison]",
     "chat": "#chat-view .state, #chat-view .log",
+    "train": "#runs li",
     "train/dpo-0002": "#run-detail-text table",
+    "win-rates": "#win-rates-table table",
     "win-rates/1": "#verdicts .verdict",
     "data": "#preferences table",
     "settings": "#started table",
@@ -56,7 +58,7 @@ def test_axe_finds_nothing_serious(lived: Any, visit: Any, dark: bool) -> None:
     page = visit(lived, "overview", dark=dark).page
     found = []
     options = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
-    for tab in ("overview", "label", "train/dpo-0002", "chat", "data", "settings"):
+    for tab in ("overview", "label", "train", "train/dpo-0002", "chat", "win-rates", "data", "settings"):
         go(page, tab)
         for violation in Axe().run(page, options=options).response["violations"]:
             if violation["impact"] in ("serious", "critical"):

@@ -17,8 +17,9 @@ from app.main import Application, create_app
 from app.settings import Settings
 from storage.checkpoints import record_checkpoint
 from storage.tables import Checkpoint, CheckpointKind
-from trainer.generation import DecodingBatch
-from trainer.policy import attach_adapter, load_policy, save_checkpoint
+from trainer.adapters import attach_adapter
+from trainer.decoding import DecodingBatch
+from trainer.policy import load_policy, save_checkpoint
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

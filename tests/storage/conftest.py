@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from storage.checkpoints import record_checkpoint
+from storage.comparisons import record_comparison
 from storage.database import Database
-from storage.preferences import record_comparison, record_preference
+from storage.preferences import record_preference
 from storage.prompts import record_prompt
 from storage.tables import Checkpoint, CheckpointKind, Choice, Completion, Purpose, Split
 

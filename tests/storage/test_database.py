@@ -183,6 +183,12 @@ def _one_choice(database: Database) -> None:
     connection.close()
 
 
+def _opened(database: Database) -> None:
+    """Opened once, so that the file keeps a write-ahead log."""
+    with database.read() as session:
+        session.execute(text("SELECT count(*) FROM prompt"))
+
+
 def test_the_first_schema_with_data_in_it_reaches_the_newest_and_keeps_every_row(tmp_path: Path) -> None:
     database = _with_data(tmp_path, "0001", _one_choice)
     database.migrate()
@@ -208,6 +214,23 @@ def test_a_migration_that_rebuilds_a_parent_table_keeps_its_children_and_the_old
         assert old.execute("SELECT choice FROM preference").fetchall() == [("left",)]
     old.close()
     assert "note" not in columns
+
+
+def test_the_copy_made_before_a_migration_has_all_rows_though_another_process_is_reading(
+    tmp_path: Path, next_revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database.BUSY_TIMEOUT_MS", 100)
+    database = _with_data(tmp_path / "data", next_revision, _opened)
+    reader = sqlite3.connect(tmp_path / "data" / "prefloop.sqlite", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM prompt").fetchone()
+    _one_choice(database)
+    database.migrate()
+    with sqlite3.connect(tmp_path / "data" / f"prefloop.sqlite.before-{next_revision}") as copy:
+        assert copy.execute("SELECT choice FROM preference").fetchall() == [("left",)]
+    copy.close()
+    reader.close()
+    database.close()
 
 
 def test_a_migration_that_orphans_rows_is_undone(tmp_path: Path, next_revision: str) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from sqlmodel import func, select
 
+from storage.comparisons import claim_comparison
 from storage.database import Database
 from storage.errors import Invalid, NotFound
-from storage.preferences import claim_comparison, withdraw_preference
+from storage.preferences import withdraw_preference
 from storage.prompts import split_of
 from storage.tables import Comparison, ImportedFile, Preference, Prompt, Split, now
 from storage.transfer import RefusedFile, export, import_file

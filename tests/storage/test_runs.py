@@ -101,6 +101,18 @@ def test_a_coalesced_run_is_brought_up_to_the_newest_choice(
         assert get_run(session, run).last_preference_id == newest
 
 
+def test_a_coalesced_run_counts_the_choices_that_were_added(
+    database: Database, queue: Callable[..., str], compare: Callable[..., str], choose: Callable[..., int]
+) -> None:
+    choose(compare("One?"))
+    run = queue(automatic=True)
+    choose(compare("Two?"))
+    choose(compare("Three?"))
+    assert queue(automatic=True) == run
+    with database.read() as session:
+        assert get_run(session, run).new_preferences == 3
+
+
 def test_what_a_person_queues_never_coalesces(queue: Callable[..., str]) -> None:
     assert len({queue(automatic=True), queue(), queue()}) == 3
 

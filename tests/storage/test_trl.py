@@ -10,7 +10,8 @@ from sqlmodel import select
 
 from storage.database import Database
 from storage.errors import Invalid
-from storage.preferences import count_choices, preference_pairs, withdraw_preference
+from storage.pairs import preference_pairs
+from storage.preferences import count_choices, withdraw_preference
 from storage.tables import Choice, Completion, Preference, Prompt, Split
 from storage.transfer import export, import_file
 from storage.transfer.rows import BadRow

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainer.generation import Generated, Sampling
+from trainer.decoding import Generated
 from trainer.prompting import PromptTooLong
+from trainer.sampling import Sampling
 
 
 @dataclass

@@ -3,8 +3,9 @@
 import random
 import uuid
 
+from storage.comparisons import record_comparison
 from storage.database import Database
-from storage.preferences import record_comparison, record_preference
+from storage.preferences import record_preference
 from storage.prompts import record_prompt
 from storage.tables import Choice, ComparisonState, Completion, Purpose, Split
 

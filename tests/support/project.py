@@ -28,7 +28,7 @@ class TrainingProject:
 
     @classmethod
     def make(cls, data_dir: Path, model: Path, *, pairs: int = 40, heldout: int = 8) -> "TrainingProject":
-        from trainer.policy import source_digest
+        from trainer.sources import source_digest
 
         database = Database.in_directory(data_dir)
         database.migrate()

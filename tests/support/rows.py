@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from storage.checkpoints import record_checkpoint, record_project
+from storage.comparisons import record_comparison
 from storage.database import Database
 from storage.deployments import record_deployment, record_event
 from storage.evaluations import record_evaluation, record_gate_decision, record_judge
-from storage.preferences import record_comparison, record_preference
+from storage.preferences import record_preference
 from storage.prompts import record_prompt
 from storage.tables import (
     Checkpoint,

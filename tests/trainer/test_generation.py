@@ -8,16 +8,11 @@ import torch
 from scipy.stats import chisquare
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from trainer.generation import (
-    DecodingBatch,
-    Generated,
-    NonFiniteLogits,
-    PromptTooLong,
-    Sampling,
-    fit_messages,
-    generate,
-)
+from trainer.decoding import DecodingBatch, Generated
+from trainer.generation import generate
 from trainer.policy import PLAIN_TEMPLATE, Policy
+from trainer.prompting import PromptTooLong, fit_messages
+from trainer.sampling import NonFiniteLogits, Sampling
 
 PROMPTS = ["Hi", "Where does the rain go?", "Name three rivers of the north, please.", "Why?"]
 

@@ -6,8 +6,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from trainer.generation import DecodingBatch, Sampling, position_limit
+from trainer.decoding import DecodingBatch
 from trainer.policy import Policy
+from trainer.prompting import position_limit
+from trainer.sampling import Sampling
 
 COMMON: dict[str, Any] = {"vocab_size": 99, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None}
 LLAMA: dict[str, Any] = {

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from trainer.guards import GuardInputs, GuardResult, Sample, is_repetitive, run_guards, script, trips_guard
+from trainer.guards import GuardInputs, GuardResult, Sample, is_repetitive, run_guards, trips_guard
+from trainer.text_measures import script
 
 TOPICS = [
     "bread",

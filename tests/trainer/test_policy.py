@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from trainer import policy as policies
-from trainer.policy import CorruptCheckpoint
+from trainer.adapters import attach_adapter
+from trainer.manifest import CorruptCheckpoint, base_of, file_digest, read_manifest, verify_manifest
 
 IDS = torch.tensor([[5, 9, 30, 12, 7]])
 
@@ -22,7 +23,7 @@ def save_adapter(tiny_model_dir: Path, folder: Path) -> torch.Tensor:
     """An adapter checkpoint that changes the model; returns the logits it had when saved."""
     start = policies.load_policy(tiny_model_dir, device="cpu")
     torch.manual_seed(0)
-    model = policies.attach_adapter(start.model, kind="lora", rank=2, alpha=4)
+    model = attach_adapter(start.model, kind="lora", rank=2, alpha=4)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -55,7 +56,7 @@ def test_an_adapter_on_a_checkpoint_beside_it_can_be_moved_with_it(tiny_model_di
     digest = save_full(tiny_model_dir, store / "initial")
     start = policies.load_policy(store / "initial", device="cpu")
     assert start.digest == digest
-    model = policies.attach_adapter(start.model, kind="lora", rank=2, alpha=4)
+    model = attach_adapter(start.model, kind="lora", rank=2, alpha=4)
     policies.save_checkpoint(
         store / "dpo-0001",
         model=model,
@@ -65,7 +66,7 @@ def test_an_adapter_on_a_checkpoint_beside_it_can_be_moved_with_it(tiny_model_di
         base_digest=digest,
     )
     moved = store.rename(tmp_path / "moved")
-    assert policies.base_of(moved / "dpo-0001") == str(moved / "initial")
+    assert base_of(moved / "dpo-0001") == str(moved / "initial")
     policies.load_policy(moved / "dpo-0001", device="cpu")
 
 
@@ -83,7 +84,7 @@ def test_a_changed_file_is_named(tiny_model_dir: Path, tmp_path: Path):
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(CorruptCheckpoint, match=r"model\.safetensors has SHA-256"):
-        policies.verify_manifest(tmp_path / "full")
+        verify_manifest(tmp_path / "full")
     with pytest.raises(CorruptCheckpoint):
         policies.load_policy(tmp_path / "full", device="cpu")
 
@@ -92,20 +93,20 @@ def test_a_missing_file_is_named(tiny_model_dir: Path, tmp_path: Path):
     save_full(tiny_model_dir, tmp_path / "full")
     (tmp_path / "full" / "tokenizer.json").unlink()
     with pytest.raises(CorruptCheckpoint, match=r"tokenizer\.json is missing"):
-        policies.verify_manifest(tmp_path / "full")
+        verify_manifest(tmp_path / "full")
 
 
 def test_the_digest_is_that_of_the_manifest(tiny_model_dir: Path, tmp_path: Path):
     digest = save_full(tiny_model_dir, tmp_path / "full")
-    assert digest == policies.file_digest(tmp_path / "full" / "manifest.json")
-    assert digest == policies.verify_manifest(tmp_path / "full")
+    assert digest == file_digest(tmp_path / "full" / "manifest.json")
+    assert digest == verify_manifest(tmp_path / "full")
 
 
 def test_a_checkpoint_is_never_overwritten(tiny_model_dir: Path, tmp_path: Path):
     digest = save_full(tiny_model_dir, tmp_path / "full")
     with pytest.raises(FileExistsError, match="never overwritten"):
         save_full(tiny_model_dir, tmp_path / "full")
-    assert policies.verify_manifest(tmp_path / "full") == digest
+    assert verify_manifest(tmp_path / "full") == digest
 
 
 def test_a_save_that_dies_leaves_no_checkpoint_and_the_next_one_succeeds(tiny_model_dir, tmp_path, monkeypatch):
@@ -118,7 +119,7 @@ def test_a_save_that_dies_leaves_no_checkpoint_and_the_next_one_succeeds(tiny_mo
             save_full(tiny_model_dir, tmp_path / "full")
     assert not (tmp_path / "full").exists()
     save_full(tiny_model_dir, tmp_path / "full")
-    policies.verify_manifest(tmp_path / "full")
+    verify_manifest(tmp_path / "full")
     assert not (tmp_path / "full.tmp").exists()
 
 
@@ -145,7 +146,7 @@ def test_a_manifest_of_another_format_is_refused(tiny_model_dir: Path, tmp_path:
     manifest = tmp_path / "full" / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 2}))
     with pytest.raises(CorruptCheckpoint, match="has format 2"):
-        policies.read_manifest(tmp_path / "full")
+        read_manifest(tmp_path / "full")
 
 
 def test_a_source_that_does_not_exist_is_named():
@@ -192,4 +193,4 @@ def test_a_tokenizer_pads_on_the_left_and_has_a_pad_token(tiny_model_dir: Path):
 
 def test_full_training_needs_gradients_everywhere(tiny_model_dir: Path):
     model = policies.load_policy(tiny_model_dir, device="cpu").model.requires_grad_(False)
-    assert all(p.requires_grad for p in policies.attach_adapter(model, kind="full", rank=1, alpha=1).parameters())
+    assert all(p.requires_grad for p in attach_adapter(model, kind="full", rank=1, alpha=1).parameters())

@@ -1,14 +1,24 @@
-"""The worker on real parts: a run from the queue to the gate's decision, in its own process."""
+"""The worker on real parts: a run from the queue to the gate's decision, in its own process or in this one."""
 
+import os
+import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from project import TrainingProject
 
 from storage.checkpoints import get_checkpoint, lineage
+from storage.deployments import record_deployment
 from storage.evaluations import evaluations_of, get_gate_decision
-from storage.tables import CheckpointKind, RunStatus
+from storage.runs import claim_run, mark_dead
+from storage.tables import Checkpoint, CheckpointKind, DeploymentReason, RunStatus, TrainingRun
+from trainer.evaluation.compare import Compared, Comparer
 from trainer.policy import load_policy
+from trainer.run_reporter import RunReporter
+from trainer.worker import Worker
 
 pytestmark = pytest.mark.slow
 
@@ -60,3 +70,130 @@ def test_a_run_without_choices_fails_with_the_reason(tmp_path: Path, tiny_model_
     run = project.finish(run_id, project.launcher.launch(run_id))
     assert run.status is RunStatus.failed
     assert run.error is not None and "nothing to learn from" in run.error
+
+
+def claim(project: TrainingProject, run_id: str) -> TrainingRun:
+    with project.database.write() as session:
+        return claim_run(session, run_id, pid=os.getpid(), process_started_at=0.0)
+
+
+def worker_of(project: TrainingProject, run: TrainingRun, stopping: threading.Event | None = None) -> Worker:
+    return Worker(
+        project.database,
+        run,
+        data_dir=project.data_dir,
+        model_source=project.launcher.model_source,
+        device="cpu",
+        gate_prompts=8,
+        stopping=stopping or threading.Event(),
+    )
+
+
+def work(project: TrainingProject, run_id: str, stopping: threading.Event | None = None) -> TrainingRun:
+    """One attempt at a run in this process."""
+    worker_of(project, claim(project, run_id), stopping).work()
+    return project.run(run_id)
+
+
+def serve(project: TrainingProject, checkpoint_id: str) -> None:
+    with project.database.write() as session:
+        record_deployment(session, checkpoint_id=checkpoint_id, reason=DeploymentReason.person, by="test")
+
+
+def checkpoint_of(project: TrainingProject, run_id: str) -> Checkpoint:
+    with project.database.read() as session:
+        return get_checkpoint(session, run_id)
+
+
+def test_a_run_stopped_during_its_gate_goes_on_with_the_gate(
+    project: TrainingProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping = threading.Event()
+    honest = Comparer.compare
+
+    def told_to_stop(*given: Any, **named: Any) -> Compared:
+        stopping.set()
+        return honest(*given, **named)
+
+    run_id = project.queue(epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Comparer, "compare", told_to_stop)
+        assert work(project, run_id, stopping).status is RunStatus.interrupted
+    digest = checkpoint_of(project, run_id).digest
+    assert work(project, run_id).status is RunStatus.succeeded
+    assert checkpoint_of(project, run_id).digest == digest
+
+
+def test_an_adapter_on_a_served_full_checkpoint_names_it_as_its_base_and_is_judged(project: TrainingProject) -> None:
+    tuned = project.queue("sft", epochs=1)
+    assert work(project, tuned).status is RunStatus.succeeded
+    serve(project, tuned)
+    run_id = project.queue("dpo", epochs=1, start_from="served")
+    run = work(project, run_id)
+    assert run.status is RunStatus.succeeded, run.error
+    checkpoint = checkpoint_of(project, run_id)
+    assert (checkpoint.base_id, checkpoint.started_from_id) == (tuned, tuned)
+
+
+def test_a_resumed_run_goes_on_from_where_it_began_whatever_is_served_by_then(
+    project: TrainingProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = project.queue("dpo", epochs=1)
+    assert work(project, first).status is RunStatus.succeeded
+    serve(project, first)
+    run_id = project.queue("dpo", epochs=2, start_from="served")
+    stopping = threading.Event()
+    honest = RunReporter.step
+
+    def told_to_stop(*given: Any) -> None:
+        stopping.set()
+        honest(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunReporter, "step", told_to_stop)
+        assert work(project, run_id, stopping).status is RunStatus.interrupted
+    serve(project, "initial")
+    assert work(project, run_id).status is RunStatus.succeeded
+    assert checkpoint_of(project, run_id).started_from_id == first
+
+
+def test_a_checkpoint_keeps_what_its_run_measured(project: TrainingProject) -> None:
+    run_id = project.queue("reward_model", epochs=1, validation_share=0.25)
+    assert work(project, run_id).status is RunStatus.succeeded
+    assert checkpoint_of(project, run_id).metrics["validation/pairs"] == 10
+
+
+def test_a_project_without_heldout_prompts_is_told_before_the_training(tmp_path: Path, tiny_model_dir: Path) -> None:
+    project = TrainingProject.make(tmp_path / "data", tiny_model_dir, heldout=0)
+    run = work(project, project.queue("dpo", epochs=1))
+    assert run.status is RunStatus.failed
+    assert run.error is not None and "held-out prompt" in run.error and "import" in run.error
+    assert not list((project.data_dir / "checkpoints").glob("*"))
+
+
+def test_an_attempt_that_another_has_taken_over_writes_nothing_more(project: TrainingProject) -> None:
+    run_id = project.queue("dpo", epochs=1)
+    run = claim(project, run_id)
+    with project.database.write() as session:
+        mark_dead(session, run_id, attempt=1, reason="thought dead")
+        claim_run(session, run_id, pid=1, process_started_at=1.0)
+    stopping = threading.Event()
+    stopping.set()
+    assert worker_of(project, run, stopping).work() == 2
+    assert project.run(run_id).attempt == 2 and project.run(run_id).status is RunStatus.running
+
+
+@pytest.mark.parametrize("algorithm", ["dpo", "sft"])
+def test_a_served_adapter_is_trained_further_where_the_initial_model_has_moved(
+    tmp_path: Path, tiny_model_dir: Path, algorithm: str
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(tiny_model_dir, here)
+    project = TrainingProject.make(tmp_path / "data", here)
+    first = project.queue("dpo", epochs=1)
+    assert work(project, first).status is RunStatus.succeeded
+    serve(project, first)
+    here.rename(there)
+    project.launcher = replace(project.launcher, model_source=str(there))
+    run = work(project, project.queue(algorithm, epochs=1, start_from="served"))
+    assert run.status is RunStatus.succeeded, run.error

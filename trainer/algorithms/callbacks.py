@@ -13,33 +13,21 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 
 from trainer.configs import AlgorithmConfig
-from trainer.policy import is_checkpoint, verify_manifest
+from trainer.manifest import Kind, is_checkpoint, verify_manifest
+from trainer.policy import save_checkpoint
+from trainer.reporter import Reporter, Stopped
 
 COMPLETE = "complete"
 
 
-class Stopped(Exception):
-    """The run was asked to stop; it saved first and resumes from there."""
-
-
 class InvariantViolated(RuntimeError):
     """What must hold of every run does not; the message has the numbers."""
-
-
-class Reporter(Protocol):
-    """Who is told how a run goes, and who may end it."""
-
-    def step(self, step: int, total: int, metrics: dict[str, float]) -> None: ...
-
-    def log(self, line: str) -> None: ...
-
-    def should_stop(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -74,10 +62,11 @@ class ReportingCallback(TrainerCallback):
         metrics = numbers(logs or {}, self.names)
         if "loss" not in metrics:
             return
-        if not math.isfinite(metrics["loss"]):
-            raise InvariantViolated(
-                f"the loss is {metrics['loss']} at step {state.global_step}; lower the learning rate"
-            )
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise InvariantViolated(
+                    f"the {name} is {metrics[name]} at step {state.global_step}; lower the learning rate"
+                )
         if state.is_world_process_zero:
             self.reporter.step(state.global_step, state.max_steps, metrics)
         if self.target_margin > 0 and _ends_epoch(state):
@@ -132,7 +121,7 @@ def trainer_settings(config: AlgorithmConfig, work: Path, device: torch.device) 
         "max_steps": config.max_steps or -1,
         "per_device_train_batch_size": config.batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation,
-        "warmup_steps": config.warmup_share if config.warmup_share < 1 else 10**9,
+        "warmup_steps": min(config.warmup_share, 1 - 1e-9),  # 1 would be one step; this rounds up to all of them
         "save_strategy": "steps",
         "save_steps": config.save_steps,
         "save_total_limit": 2,
@@ -180,6 +169,27 @@ def last_complete_save(work: Path) -> Path | None:
 
 
 # ---------------------------------------------------------------------------------------------- the result
+
+
+def finish(
+    trainer: Trainer,
+    metrics: dict[str, float],
+    *,
+    work: Path,
+    output: Path,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    kind: Kind,
+    base: str,
+    base_digest: str,
+) -> TrainResult:
+    """Write what was measured, then the checkpoint, in the main process; every process gets the result."""
+    steps = trainer.state.global_step
+    if trainer.is_world_process_zero():
+        remember_result(work, metrics, steps)
+        save_checkpoint(output, model=model, tokenizer=tokenizer, kind=kind, base=base, base_digest=base_digest)
+    trainer.accelerator.wait_for_everyone()
+    return TrainResult(verify_manifest(output), metrics, steps)
 
 
 def remember_result(work: Path, metrics: dict[str, float], steps: int) -> None:

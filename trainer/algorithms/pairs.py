@@ -24,14 +24,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Trainer, TrainingArguments, set_seed
 
-from trainer import policy as policies
 from trainer.algorithms.callbacks import (
     InvariantViolated,
-    Reporter,
     TrainResult,
+    finish,
     finished_result,
     last_epoch,
-    remember_result,
     run_trainer,
     trainer_settings,
 )
@@ -46,6 +44,7 @@ from trainer.algorithms.reference import (
 from trainer.algorithms.start import Start, open_start, trainable
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode, length_limit
+from trainer.reporter import Reporter
 from trainer.shared_prefix import PairIds, SharedRows, pad_pairs, pair_logprobs, shares_prefix
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
 
@@ -189,11 +188,13 @@ def train(
     reporter: Reporter,
     reference_source: str | None = None,
     reference_store: ReferenceStore | None = None,
+    initial_source: str | None = None,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on pairs and write the checkpoint `output`.
 
-    An adapter checkpoint as source is trained further as the same adapter on the same base. The reference is
+    An adapter checkpoint as source is trained further as the same adapter on the same base, which lies at
+    `initial_source` where it is the initial model and has moved. The reference is
     `reference_source`, else that base, else the source itself. Saves go to `work`, and a run that finds one there
     resumes from it. Raises Stopped where the reporter asks for it, InvariantViolated, ValueError for no pairs,
     CorruptCheckpoint for a damaged source.
@@ -203,7 +204,7 @@ def train(
     if not examples:
         raise ValueError("there are no pairs to learn from; choose between some completions first")
     torch.set_num_threads(config.threads)
-    start = open_start(policy_source, reference_source, config, device=device)
+    start = open_start(policy_source, reference_source, config, device=device, initial_source=initial_source)
     pairs = prepare_pairs(examples, start, config, store=reference_store, reporter=reporter)
     set_seed(config.seed)
     model = trainable(start, config)
@@ -217,19 +218,17 @@ def train(
         data_collator=PairCollator(pad_id, shared=can_share(model, pairs, pad_id)),
     )
     run_trainer(trainer, reporter, work, target_margin=config.target_margin)
-    metrics = last_epoch(trainer.state.log_history)
-    if trainer.is_world_process_zero():
-        remember_result(work, metrics, trainer.state.global_step)
-        policies.save_checkpoint(
-            output,
-            model=trainer.accelerator.unwrap_model(trainer.model),
-            tokenizer=start.base.tokenizer,
-            kind="adapter" if config.adapter == "lora" else "full",
-            base=start.base_source,
-            base_digest=start.base.digest,
-        )
-    trainer.accelerator.wait_for_everyone()
-    return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
+    return finish(
+        trainer,
+        last_epoch(trainer.state.log_history),
+        work=work,
+        output=output,
+        model=trainer.accelerator.unwrap_model(trainer.model),
+        tokenizer=start.base.tokenizer,
+        kind="adapter" if config.adapter == "lora" else "full",
+        base=start.base_source,
+        base_digest=start.base.digest,
+    )
 
 
 def can_share(model: Any, pairs: Sequence[EncodedPair], pad_id: int) -> bool:
@@ -251,7 +250,7 @@ def prepare_pairs(
     reporter: Reporter,
 ) -> list[EncodedPair]:
     """The examples as token ids with their reference log-probabilities; says how many had to be shortened."""
-    max_length = length_limit(start.base.model.config, config.max_length)
+    max_length = length_limit(start.base.model, config.max_length)
     rows: list[tuple[Row, Row]] = []
     shortened = 0
     for pair in examples:

@@ -2,7 +2,7 @@
 
 Training never runs the reference model: its log-probabilities depend only on the tokens, the weights, the
 template and the truncation, so they are computed before the first step and kept by the caller under those four.
-Leaves out how they are kept (`trainer/worker.py`) and the losses that use them.
+Leaves out how they are kept (`trainer/stored_references.py`) and the losses that use them.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from trainer.algorithms.callbacks import InvariantViolated
-from trainer.policy import Policy, template_digest
-from trainer.tensors import Rows, pad_rows, sequence_logprobs
+from trainer.policy import Policy
+from trainer.tensors import completion_logprobs
 
 SAMPLE = 16  # rows computed anew in every run, to see whether what was kept still holds
 
@@ -52,7 +52,7 @@ def make_row(prompt: list[int], completion: list[int], *, reference: Policy, max
     key = ReferenceKey(
         completion=hashlib.sha256(f"{prompt}{completion}".encode()).hexdigest(),
         reference=f"{reference.digest}:{precision}",
-        template=template_digest(reference.tokenizer),
+        template=hashlib.sha256(str(reference.tokenizer.chat_template).encode()).hexdigest(),
         max_length=max_length,
     )
     return Row(prompt, completion, key)
@@ -81,18 +81,12 @@ def reference_logprobs(
 
 
 def _score(rows: Sequence[Row], reference: Policy, *, batch_size: int) -> dict[ReferenceKey, float]:
-    """Log-probability of each row, without gradient, in batches of like length and the Trainer's precision."""
-    unique = {row.key: row for row in rows}
-    ordered = sorted(unique.values(), key=lambda row: len(row.prompt) + len(row.completion))
+    """Log-probability of each row in the Trainer's precision."""
+    unique = {row.key: (row.prompt, row.completion) for row in rows}
     model, pad_id = reference.model, reference.tokenizer.pad_token_id
-    scores: dict[ReferenceKey, float] = {}
-    for start in range(0, len(ordered), batch_size):
-        part = ordered[start : start + batch_size]
-        batch = pad_rows([(row.prompt, row.completion) for row in part], pad_id=pad_id)
-        with torch.no_grad(), autocast(model.device):
-            found = sequence_logprobs(model, on_device(batch, model.device)).tolist()
-        scores |= {row.key: score for row, score in zip(part, found, strict=True)}
-    return scores
+    with autocast(model.device):
+        found = completion_logprobs(model, list(unique.values()), pad_id=pad_id, batch_size=batch_size)
+    return dict(zip(unique, found, strict=True))
 
 
 def allowed_difference(model: Any, logprob: float) -> float:
@@ -107,11 +101,3 @@ def allowed_difference(model: Any, logprob: float) -> float:
 def autocast(device: torch.device) -> torch.autocast:
     """The precision the Trainer computes in, so that policy and reference round alike."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
-
-
-def on_device(rows: Rows, device: torch.device) -> Rows:
-    return Rows(
-        input_ids=rows["input_ids"].to(device),
-        attention_mask=rows["attention_mask"].to(device),
-        completion_mask=rows["completion_mask"].to(device),
-    )

@@ -22,19 +22,20 @@ from transformers import AutoModelForSequenceClassification, set_seed
 from trl.trainer.reward_config import RewardConfig as TRLConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
-from trainer import policy as policies
+from trainer.adapters import lora_settings
 from trainer.algorithms.callbacks import (
-    Reporter,
     TrainResult,
+    finish,
     finished_result,
     last_epoch,
-    remember_result,
     run_trainer,
     trainer_settings,
 )
 from trainer.configs import RewardModelConfig
-from trainer.examples import Message, Pair, encode, length_limit
-from trainer.policy import Policy
+from trainer.examples import Pair, encode, length_limit
+from trainer.policy import Policy, load_policy
+from trainer.prompting import Messages
+from trainer.reporter import Reporter
 from trainer.tensors import disable_dropout, pad_rows
 
 NAMES = {
@@ -70,14 +71,14 @@ def train(
     if not examples:
         raise ValueError("there are no pairs to learn from; choose between some completions first")
     torch.set_num_threads(config.threads)
-    start = policies.load_policy(policy_source, device=device, dtype=torch.float32)
+    start = load_policy(policy_source, device=device, dtype=torch.float32)
     separate_pad_token(start.tokenizer)
     learnt, held_out = (
         (list(examples), list(validation)) if validation else hold_out(examples, config.validation_share, config.seed)
     )
     if not held_out:
         reporter.log(f"nothing is held out: {config.validation_share:.0%} of the groups is less than one group")
-    max_length = length_limit(start.model.config, config.max_length)
+    max_length = length_limit(start.model, config.max_length)
     set_seed(config.seed)  # before the head is made: it starts at random
     trainer = RewardTrainer(
         model=scorer(start, config),
@@ -99,18 +100,17 @@ def train(
             "validation/accuracy": accuracy(model, start.tokenizer, held_out, max_length, config.batch_size),
             "validation/pairs": float(len(held_out)),
         }
-    if trainer.is_world_process_zero():
-        remember_result(work, metrics, trainer.state.global_step)
-        policies.save_checkpoint(
-            output,
-            model=model,
-            tokenizer=start.tokenizer,
-            kind="reward_model",
-            base=policy_source,
-            base_digest=start.digest,
-        )
-    trainer.accelerator.wait_for_everyone()
-    return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
+    return finish(
+        trainer,
+        metrics,
+        work=work,
+        output=output,
+        model=model,
+        tokenizer=start.tokenizer,
+        kind="reward_model",
+        base=policy_source,
+        base_digest=start.digest,
+    )
 
 
 def scorer(start: Policy, config: RewardModelConfig) -> Any:
@@ -125,7 +125,7 @@ def scorer(start: Policy, config: RewardModelConfig) -> Any:
     disable_dropout(model)
     if config.adapter == "full":
         return model
-    return get_peft_model(model, policies.lora_settings(rank=config.rank, alpha=config.alpha, task=TaskType.SEQ_CLS))
+    return get_peft_model(model, lora_settings(rank=config.rank, alpha=config.alpha, task=TaskType.SEQ_CLS))
 
 
 def separate_pad_token(tokenizer: Any) -> None:
@@ -161,7 +161,7 @@ def accuracy(model: Any, tokenizer: Any, pairs: Sequence[Pair], max_length: int,
 def score(
     model: Any,
     tokenizer: Any,
-    completions: Sequence[tuple[list[Message], str]],
+    completions: Sequence[tuple[Messages, str]],
     *,
     max_length: int,
     batch_size: int = 16,

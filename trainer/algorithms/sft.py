@@ -16,19 +16,19 @@ from transformers import set_seed
 from trl.trainer.sft_config import SFTConfig as TRLConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from trainer import policy as policies
+from trainer.adapters import attach_adapter
 from trainer.algorithms.callbacks import (
-    Reporter,
     TrainResult,
+    finish,
     finished_result,
     last_epoch,
-    remember_result,
     run_trainer,
     trainer_settings,
 )
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode, length_limit
-from trainer.policy import Policy
+from trainer.policy import Policy, load_policy
+from trainer.reporter import Reporter
 
 NOT_LEARNT = -100  # the label of a token without loss, as in all of transformers
 NAMES = {"mean_token_accuracy": "tokens/accuracy", "entropy": "tokens/entropy", "num_tokens": "tokens/seen"}
@@ -42,10 +42,12 @@ def train(
     output: Path,
     work: Path,
     reporter: Reporter,
+    initial_source: str | None = None,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source`, with its adapter merged, on demonstrations and write a full checkpoint.
 
+    `initial_source` is where the initial model lies now, for an adapter that records another place.
     Saves go to `work`, and a run that finds one there resumes from it. Raises Stopped where the reporter asks for
     it, ValueError for no demonstrations, CorruptCheckpoint for a damaged source.
     """
@@ -55,10 +57,10 @@ def train(
         raise ValueError("there are no completions to imitate; choose between some first")
     torch.set_num_threads(config.threads)
     dtype = torch.float32 if config.adapter == "full" else None
-    start = policies.load_policy(policy_source, device=device, dtype=dtype)
+    start = load_policy(policy_source, device=device, dtype=dtype, base=initial_source)
     set_seed(config.seed)
     trainer = SFTTrainer(
-        model=policies.attach_adapter(start.model, kind=config.adapter, rank=config.rank, alpha=config.alpha),
+        model=attach_adapter(start.model, kind=config.adapter, rank=config.rank, alpha=config.alpha),
         args=TRLConfig(
             **trainer_settings(config, work, start.model.device),
             gradient_checkpointing=False,
@@ -69,27 +71,25 @@ def train(
         processing_class=start.tokenizer,
     )
     run_trainer(trainer, reporter, work, names=NAMES)
-    metrics = last_epoch(trainer.state.log_history, NAMES)
-    if trainer.is_world_process_zero():
-        remember_result(work, metrics, trainer.state.global_step)
-        trained = trainer.accelerator.unwrap_model(trainer.model)
-        policies.save_checkpoint(
-            output,
-            model=trained.merge_and_unload() if config.adapter == "lora" else trained,
-            tokenizer=start.tokenizer,
-            kind="full",
-            base=policy_source,
-            base_digest=start.digest,
-        )
-    trainer.accelerator.wait_for_everyone()
-    return TrainResult(policies.verify_manifest(output), metrics, trainer.state.global_step)
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    return finish(
+        trainer,
+        last_epoch(trainer.state.log_history, NAMES),
+        work=work,
+        output=output,
+        model=trained.merge_and_unload() if config.adapter == "lora" else trained,
+        tokenizer=start.tokenizer,
+        kind="full",
+        base=policy_source,
+        base_digest=start.digest,
+    )
 
 
 def labelled_rows(
     examples: Sequence[Demonstration], start: Policy, config: SFTConfig, *, reporter: Reporter
 ) -> list[dict[str, Any]]:
     """Token ids and labels of each demonstration; a prompt's tokens have no label. Says how many were shortened."""
-    max_length = length_limit(start.model.config, config.max_length)
+    max_length = length_limit(start.model, config.max_length)
     rows, shortened = [], 0
     for example in examples:
         prompt, (completion,), short = encode(

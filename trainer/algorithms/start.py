@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
-from trainer import policy as policies
+from trainer.adapters import attach_adapter, continue_adapter
 from trainer.configs import AlgorithmConfig
-from trainer.policy import Policy
+from trainer.manifest import base_of, check_base, is_checkpoint, read_manifest
+from trainer.policy import Policy, load_policy
+from trainer.sources import resolve_source, source_digest
 from trainer.tensors import disable_dropout
 
 
@@ -30,29 +32,41 @@ class Start:
         return not self.continues_adapter and self.reference.digest == self.base.digest
 
 
-def open_start(policy_source: str, reference_source: str | None, config: AlgorithmConfig, *, device: str) -> Start:
-    """Load the base of the source, and the reference where it is another model."""
-    folder = policies.resolve_source(policy_source)
-    manifest = policies.read_manifest(folder) if policies.is_checkpoint(folder) else None
+def open_start(
+    policy_source: str,
+    reference_source: str | None,
+    config: AlgorithmConfig,
+    *,
+    device: str,
+    initial_source: str | None = None,
+) -> Start:
+    """Load the base of the source, and the reference where it is another model.
+
+    `initial_source` is where the initial model lies now, for an adapter that records another place.
+    """
+    folder = resolve_source(policy_source)
+    manifest = read_manifest(folder) if is_checkpoint(folder) else None
     continues = manifest is not None and manifest.kind == "adapter"
-    base_source = policies.base_of(folder) if continues else policy_source
+    base_source = base_of(folder, elsewhere=initial_source) if continues else policy_source
     dtype = torch.float32 if config.adapter == "full" else None
-    base = policies.load_policy(base_source, device=device, dtype=dtype)
+    base = load_policy(base_source, device=device, dtype=dtype)
     if manifest is not None and continues:
-        policies.check_base(folder, manifest, base.digest)
-    other = reference_source is not None and policies.source_digest(reference_source) != base.digest
-    reference = policies.load_policy(str(reference_source), device=device) if other else base
+        check_base(folder, manifest, base.digest)
+    other = reference_source is not None and source_digest(reference_source) != base.digest
+    reference = load_policy(str(reference_source), device=device) if other else base
     return Start(policy_source, base, base_source, reference, continues)
 
 
 def trainable(start: Start, config: AlgorithmConfig) -> Any:
     """The model to train: the source's adapter further, a fresh adapter on the base, or all weights."""
     if not start.continues_adapter:
-        model = policies.attach_adapter(start.base.model, kind=config.adapter, rank=config.rank, alpha=config.alpha)
+        model = attach_adapter(start.base.model, kind=config.adapter, rank=config.rank, alpha=config.alpha)
     elif config.adapter == "lora":
-        model = policies.continue_adapter(start.base.model, policies.resolve_source(start.source))
+        model = continue_adapter(start.base.model, resolve_source(start.source))
     else:
-        merged = policies.load_policy(start.source, device=str(start.base.model.device), dtype=torch.float32)
-        model = policies.attach_adapter(merged.model, kind="full", rank=config.rank, alpha=config.alpha)
+        merged = load_policy(
+            start.source, device=str(start.base.model.device), dtype=torch.float32, base=start.base_source
+        )
+        model = attach_adapter(merged.model, kind="full", rank=config.rank, alpha=config.alpha)
     disable_dropout(model)
     return model

@@ -13,19 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.database import Database
+from storage.errors import Invalid
 from storage.prompts import offered_prompts
 from storage.tables import Split, Verdict, VerdictKind
 from trainer.dataset import TrainingData
-from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit, features
-from trainer.evaluation.samples import SAMPLES, HeldoutPrompt, nested, sample
+from trainer.decoding import Generated
+from trainer.evaluation.features import features
+from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit
+from trainer.evaluation.samples import SAMPLES, SAMPLING, HeldoutPrompt, fit_prompt, nested, sample
 from trainer.gate import GateDecision, decide, pairing_scores
-from trainer.generation import Generated, position_limit
-from trainer.guards import GuardInputs, Sample, run_guards
+from trainer.guards import GuardInputs, Sample, finite, run_guards
 from trainer.policy import Policy
-from trainer.prompting import PromptTooLong, fit_messages
-from trainer.tensors import Rows, pad_rows, sequence_logprobs
+from trainer.prompting import PromptError
+from trainer.reporter import Stopped
+from trainer.tensors import broken_numbers, completion_logprobs
 
-BATCH = 32
+BATCH = 8  # the logits of 160 tokens of a vocabulary of 150,000 are 100 MB a row
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,10 @@ class Comparer:
     def compare(
         self, candidate: Side, served: Side, *, data: TrainingData, prompts: Sequence[HeldoutPrompt]
     ) -> Compared:
-        """Sample, guard, score and decide. `served` may be the initial model."""
+        """Sample, guard, score and decide. `served` may be the initial model. Broken weights are not sampled from."""
+        if broken := broken_numbers(candidate.policy.model):
+            guards = [finite(GuardInputs((), broken_numbers=broken))]
+            return Compared(decide(guards, None, None, len(data.pairs)), {}, data.digest)
         sides = {side.id: side for side in (candidate, self._initial, served)}
         texts = {side.id: self._sample(side, prompts) for side in sides.values()}
         guards = run_guards(
@@ -112,35 +118,22 @@ class Comparer:
         return GuardInputs([rows[i : i + SAMPLES] for i in range(0, len(rows), SAMPLES)])
 
     def _logprobs(self, prompts: Sequence[HeldoutPrompt], made: Sequence[Generated]) -> list[float]:
-        """Summed log-probability of each completion under the initial model, nats."""
-        import torch
-
+        """Summed log-probability of each completion under the initial model, after the prompt it was sampled after."""
         policy = self._initial.policy
-        rows = []
-        for i, g in enumerate(made):
-            prompt = fit_messages(
-                policy.tokenizer,
-                prompts[i // SAMPLES].messages,
-                max_positions=position_limit(policy.model),
-                max_new_tokens=len(g.token_ids),
-            )
-            rows.append((prompt, list(g.token_ids)))
-        result = [0.0] * len(rows)
-        order = sorted((i for i in range(len(rows)) if rows[i][1]), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
-        with torch.inference_mode():
-            for start in range(0, len(order), BATCH):
-                self._tell("measuring the distance to the initial model", start, len(order))
-                batch = order[start : start + BATCH]
-                padded = pad_rows([rows[i] for i in batch], pad_id=policy.tokenizer.pad_token_id or 0)
-                device = policy.model.device
-                on_device = Rows(
-                    input_ids=padded["input_ids"].to(device),
-                    attention_mask=padded["attention_mask"].to(device),
-                    completion_mask=padded["completion_mask"].to(device),
-                )
-                for i, value in zip(batch, sequence_logprobs(policy.model, on_device).tolist(), strict=True):
-                    result[i] = value
-        return result
+        fitted = [fit_prompt(policy, prompt) for prompt in prompts]
+
+        def tell(step: int, total: int) -> None:
+            self._tell("measuring the distance to the initial model", step, total)
+            if self._should_stop():
+                raise Stopped(f"stopped after {step} of {total} log-probabilities")
+
+        return completion_logprobs(
+            policy.model,
+            [(fitted[i // SAMPLES], list(g.token_ids)) for i, g in enumerate(made)],
+            pad_id=policy.tokenizer.pad_token_id or 0,
+            batch_size=BATCH,
+            on_progress=tell,
+        )
 
     def _score(
         self, crossed: CrossFit, prompts: Sequence[HeldoutPrompt], made: Sequence[Generated]
@@ -157,17 +150,27 @@ class Comparer:
 
 
 def heldout_prompts(database: Database, initial: Policy, *, count: int) -> list[HeldoutPrompt]:
-    """The gate's prompts: `count` of the held-out ones that fit the model, the smaller set within the larger."""
+    """The gate's prompts: `count` of the held-out ones that fit the model, the smaller set within the larger.
+
+    Raises Invalid where there are none.
+    """
     with database.read() as session:
         stored = offered_prompts(session, splits=[Split.heldout])
     prompts = [HeldoutPrompt(p.id, p.messages) for p in stored if p.id is not None]
-    return nested([p for p in prompts if _fits(initial, p)], count)
+    fitting = [prompt for prompt in prompts if _fits(initial, prompt)]
+    if not fitting:
+        raise Invalid(
+            f"None of the {len(prompts)} held-out prompts leaves the model room for {SAMPLING.max_new_tokens} tokens, "
+            "so no checkpoint can be judged.",
+            hint="Import shorter held-out prompts: prefloop import --format prompts FILE.",
+        )
+    return nested(fitting, count)
 
 
 def _fits(policy: Policy, prompt: HeldoutPrompt) -> bool:
     try:
-        fit_messages(policy.tokenizer, prompt.messages, max_positions=position_limit(policy.model), max_new_tokens=64)
-    except PromptTooLong:
+        fit_prompt(policy, prompt)
+    except PromptError:
         return False
     return True
 
@@ -177,7 +180,7 @@ def _cross_fit(data: TrainingData) -> CrossFit | None:
     if len(set(data.groups)) < 2:
         return None
     folds = min(FOLDS, len(set(data.groups)))
-    return cross_fit(data.chosen_features, data.rejected_features, data.groups, folds=folds)
+    return cross_fit(data.features[0], data.features[1], data.groups, folds=folds)
 
 
 def _verdicts(

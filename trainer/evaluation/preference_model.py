@@ -9,8 +9,7 @@ leads to (trainer/gate.py).
 
 import hashlib
 import math
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from scipy.special import expit
 from trainer.evaluation.statistics import Accuracy, Interval, accuracy
 
 if TYPE_CHECKING:
-    from trainer.policy import Policy
+    pass
 
 Array = NDArray[np.float64]
 Item = tuple[list[dict[str, str]], str]  # the prompt's messages and one completion's text
@@ -33,10 +32,6 @@ STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 NOTHING_LEARNT = math.inf
 # Fewer newer pairs than this say nothing about a change of wishes: with 10, one agreement is still allowed.
 NEWER_PAIRS = 10
-
-
-class Stopped(Exception):
-    """`should_stop` asked to end before all features were computed; nothing was kept."""
 
 
 @dataclass(frozen=True)
@@ -86,73 +81,6 @@ class WishesCheck:
     changed: bool
     figures: Accuracy | None
     reason: str
-
-
-def features(
-    policy: "Policy",
-    items: Sequence[Item],
-    *,
-    batch_size: int = 32,
-    on_progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> Array:
-    """Frozen features [N, F] of completions in their prompts, from one forward pass each.
-
-    Three blocks of the hidden size's width: the mean over the completion's tokens, end-of-turn included, of the final
-    hidden states; the last of these; and the surface, tiled so that after standardisation it weighs as much. A prompt
-    too long for the model loses its oldest tokens. `on_progress(done, N)` follows each batch; raises Stopped once
-    `should_stop()` is true.
-    """
-    import torch
-
-    positions = getattr(policy.model.config, "max_position_embeddings", None) or 1 << 20
-    rows = [_token_ids(policy, messages, text, positions) for messages, text in items]
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index][0]))
-    device = next(policy.model.parameters()).device
-    result = np.zeros((len(rows), 0))
-    for start in range(0, len(order), batch_size):
-        if should_stop is not None and should_stop():
-            raise Stopped(f"stopped after the features of {start} of {len(rows)} completions")
-        batch = order[start : start + batch_size]
-        width = len(rows[batch[-1]][0])
-        ids = torch.zeros(len(batch), width, dtype=torch.long)  # padded right: causal, so padding is never looked at
-        attention = torch.zeros_like(ids)
-        for row, index in enumerate(batch):
-            ids[row, : len(rows[index][0])] = torch.tensor(rows[index][0])
-            attention[row, : len(rows[index][0])] = 1
-        with torch.inference_mode():
-            output = policy.model.base_model(input_ids=ids.to(device), attention_mask=attention.to(device))
-            hidden = output.last_hidden_state.double().cpu().numpy()
-        if result.shape[1] == 0:
-            tiles = max(1, hidden.shape[-1] // len(surface("")))
-            result = np.zeros((len(rows), 2 * hidden.shape[-1] + tiles * len(surface(""))))
-        for row, index in enumerate(batch):
-            tokens, prompt = rows[index]
-            states = hidden[row, prompt : len(tokens)]
-            seen = np.tile(surface(items[index][1]), tiles)
-            result[index] = np.concatenate([states.mean(axis=0), states[-1], seen])
-        if on_progress is not None:
-            on_progress(start + len(batch), len(rows))
-    return result
-
-
-def surface(text: str) -> Array:
-    """What a reader sees at a glance, as log(1 + count) [10]: characters, words, ! ? . and commas, symbols such as
-    emoji, capitals, digits, line breaks."""
-    counts = [len(text), len(text.split()), *(text.count(mark) for mark in "!?.,")]
-    symbols = sum(unicodedata.category(character) == "So" for character in text)
-    capitals, digits = sum(map(str.isupper, text)), sum(map(str.isdigit, text))
-    return np.log1p(np.array([*counts, symbols, capitals, digits, text.count("\n")], dtype=np.float64))
-
-
-def _token_ids(policy: "Policy", messages: list[dict[str, str]], text: str, positions: int) -> tuple[list[int], int]:
-    """Token ids of prompt, completion and end of turn, and how many of them are the prompt's."""
-    tokenizer = policy.tokenizer
-    rendered = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    prompt = tokenizer.encode(rendered, add_special_tokens=False)
-    completion = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id][:positions]
-    kept = prompt[max(0, len(prompt) + len(completion) - positions) :]
-    return [*kept, *completion], len(kept)
 
 
 def fit(chosen: Array, rejected: Array, groups: Sequence[str]) -> PreferenceModel:

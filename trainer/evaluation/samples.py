@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from trainer.generation import Generated, Sampling, generate
+from trainer.decoding import Generated
+from trainer.generation import generate
 from trainer.policy import Policy
+from trainer.prompting import Messages, fit_messages, position_limit
+from trainer.reporter import Stopped
+from trainer.sampling import Sampling
 
 SAMPLES = 4  # a side and prompt: sixteen pairings
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=160)
-
-Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def sample(
 ) -> list[Generated]:
     """SAMPLES completions for each prompt, in order, prompt by prompt; read from `folder` where they were made before.
 
-    The seed of the k-th sample depends on the prompt and k alone.
+    The seed of the k-th sample depends on the prompt and k alone. Raises Stopped once `should_stop()` is true.
     """
     path = folder / f"{_key(policy, prompts)}.jsonl"
     if path.exists():
@@ -54,12 +56,23 @@ def sample(
         on_progress=on_progress,
         should_stop=should_stop,
     )
-    if not should_stop():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".tmp")
-        partial.write_text("".join(json.dumps(asdict(g)) + "\n" for g in made), encoding="utf-8")
-        partial.replace(path)
+    if should_stop():
+        raise Stopped("stopped while the held-out prompts were sampled")
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".tmp")
+    partial.write_text("".join(json.dumps(asdict(g)) + "\n" for g in made), encoding="utf-8")
+    partial.replace(path)
     return made
+
+
+def fit_prompt(policy: Policy, prompt: HeldoutPrompt) -> list[int]:
+    """The prompt's token ids as `sample` gives them to the model. Raises PromptTooLong and PromptRefused."""
+    return fit_messages(
+        policy.tokenizer,
+        prompt.messages,
+        max_positions=position_limit(policy.model),
+        max_new_tokens=SAMPLING.max_new_tokens,
+    )
 
 
 def _seed(prompt: HeldoutPrompt, k: int) -> int:

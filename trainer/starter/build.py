@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from trainer.starter.induction import build_in_copying
 from trainer.starter.judge.pairs import draw_judgement
 from trainer.starter.muon import Muon, split_parameters
 from trainer.starter.network import (
@@ -134,6 +135,7 @@ class Training:
         self.tokenizer, self.shape, self.seed = tokenizer, shape, seed
         self.recipe = recipe or chat_recipe()
         self.parameters = create_parameters(shape, seed)
+        build_in_copying(self.parameters, shape, seed)
         matrices, rest = split_parameters(self.parameters)
         self.muon = Muon(matrices)
         self.adam = torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.97), weight_decay=0.01)

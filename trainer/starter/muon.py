@@ -11,6 +11,9 @@ from torch import Tensor
 
 from trainer.starter.network import Parameters
 
+DECAY = 0.01
+COMPARING_DECAY = 0.1  # of query and key: keeps attention from saturating
+
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """(N, rows, columns) to about the nearest orthogonal ones, in bfloat16."""
@@ -49,7 +52,8 @@ class Muon:
                 updates.append(gradient + self.momentum * velocity)
             scale = max(1.0, shape[0] / shape[1]) ** 0.5
             for name, update in zip(names, orthogonalise(torch.stack(updates)).float(), strict=True):
-                self.parameters[name].mul_(1 - rate * 0.01).add_(update, alpha=-rate * scale)
+                decay = COMPARING_DECAY if "q_proj" in name or "k_proj" in name else DECAY
+                self.parameters[name].mul_(1 - rate * decay).add_(update, alpha=-rate * scale)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The momenta by parameter name."""

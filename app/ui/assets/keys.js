@@ -1,22 +1,36 @@
 // The page in the browser: which tab is shown, what is sent when, and the keys of the Label tab.
 // Every element with data-action="name" sends its data-* values (a form: its fields too) to the handler bound to that
-// name (app/ui/actions.py). One call per name is under way at a time; a choice is acknowledged before it is answered.
+// name (app/ui/actions.py). One call per name is under way at a time; those that fill the same view wait for each other
+// (AFTER), the last one asked for winning. A choice is acknowledged before it is answered.
 (() => {
   "use strict";
   const PAGES = ["overview", "label", "chat", "train", "win-rates", "data", "settings"];
   const EVERY_MS = { overview: 4000, train: 2000, "win-rates": 15000 };
   const STUCK_MS = 60000;
   const READ_MS = 250; // a pair cannot be chosen sooner: the second half of a double press is no choice
+  const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"], LOOKS = ["run-detail", "verdicts"];
+  const AFTER = { say: ["refresh-chat", ...OPENS], regenerate: ["refresh-chat", ...OPENS],
+    "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS], "own-prompt": ["choose", "undo", "refresh-label"],
+    "pick-baseline": ["refresh-win-rates"], "refresh-win-rates": ["pick-baseline"] };
   const pending = {}, underway = {}, refreshed = {}, clientIds = {};
-  let shown = { id: "", at: 0 };
+  let shown = { id: "", at: 0 }, waiting = null, said = "", looked = "";
 
   const $ = (selector, root = document) => root.querySelector(selector);
   const prefloop = (window.prefloop = {
     take: (name) => pending[name] ?? {},
     settled: (name) => {
       delete underway[name];
-      if (name === "choose" || name === "undo") $(".compare")?.classList.remove("is-sending");
-      if (name === "say" || name === "regenerate") document.body.classList.remove("is-replying");
+      if (["choose", "undo", "own-prompt"].includes(name)) $(".compare")?.classList.remove("is-sending");
+      if (name === "own-prompt") document.body.classList.remove("is-writing");
+      if (REPLIES.includes(name)) document.body.classList.remove("is-replying");
+      if (LOOKS.includes(name)) looked === location.hash ? document.body.classList.remove("is-looking") : look(place().page, place().item);
+      if (name === "say") giveBack();
+      if (name === "start-run") setTimeout(() => $("#next-run [aria-invalid=true]")?.focus(), 60);
+      if (waiting && !held(waiting.name)) {
+        const { name: next, payload } = waiting;
+        waiting = null;
+        send(next, payload);
+      }
     },
   });
 
@@ -24,9 +38,17 @@
     return underway[name] && Date.now() - underway[name] < STUCK_MS;
   }
 
+  const held = (name) => (AFTER[name] ?? []).some(busy);
+
   function send(name, payload = {}) {
     const trigger = document.getElementById(`on-${name}`);
     if (!trigger || busy(name)) return false;
+    if (held(name)) {
+      if (name.startsWith("refresh-")) return false; // what is under way shows as much
+      if (OPENS.includes(name)) send("stop");
+      waiting = { name, payload };
+      return true;
+    }
     underway[name] = Date.now();
     pending[name] = place().page === "chat" ? { conversation: conversation(), ...payload } : payload;
     trigger.click();
@@ -46,7 +68,7 @@
   };
 
   function refresh(page) {
-    if (page === "label" && busy("choose")) return;
+    if (page === "label" && (busy("choose") || busy("own-prompt"))) return;
     if (send(`refresh-${page}`, { against: $("#against")?.value ?? "" })) refreshed[page] = Date.now();
   }
 
@@ -64,13 +86,16 @@
     }
     refresh(page);
     send(`show-${page}`);
+    document.body.classList.toggle("is-looking", Boolean(item) && looked !== location.hash);
     look(page, item);
     requestAnimationFrame(() => window.dispatchEvent(new Event("resize"))); // charts drawn while hidden
   }
 
+  // The page of one run or evaluation; hidden while it still shows another.
   function look(page, item) {
-    if (page === "train" && item) send("run-detail", { run: item });
-    if (page === "win-rates" && item) send("verdicts", { evaluation: item });
+    if (!item) return;
+    const asked = (page === "train" && send("run-detail", { run: item })) || (page === "win-rates" && send("verdicts", { evaluation: item }));
+    if (asked) looked = location.hash;
   }
 
   function tick() {
@@ -86,7 +111,7 @@
 
   function start() {
     if (!document.getElementById("on-refresh-header") || !$("nav.tabs a")) return void setTimeout(start, 30);
-    addEventListener("hashchange", show);
+    addEventListener("hashchange", () => (scrollTo(0, 0), show()));
     show();
     tick();
     setInterval(tick, 500);
@@ -104,6 +129,8 @@
     if (id === shown.id) return;
     shown = { id, at: performance.now() };
     for (const card of document.querySelectorAll(".compare .side .text")) card.scrollTop = 0;
+    const prompt = $(".compare .prompt");
+    if (prompt) prompt.scrollTop = prompt.scrollHeight; // of a conversation, the turn the completions reply to
   }
 
   // ---- choices ----------------------------------------------------------------------------------------------
@@ -117,7 +144,7 @@
 
   function choose(choice, clearly) {
     const pair = $(".compare[data-comparison]");
-    if (!pair || busy("choose") || busy("undo") || busy("refresh-label") || performance.now() - shown.at < READ_MS) return;
+    if (!pair || ["choose", "undo", "own-prompt", "refresh-label"].some(busy) || performance.now() - shown.at < READ_MS) return;
     const reason = $("#reason");
     const sent = send("choose", {
       comparison: pair.dataset.comparison,
@@ -168,12 +195,15 @@
   });
 
   function undo() {
-    if (busy("choose")) return;
+    if (busy("choose") || busy("own-prompt")) return;
     if (send("undo")) $(".compare")?.classList.add("is-sending");
   }
 
   // ---- clicks and forms -------------------------------------------------------------------------------------
   addEventListener("click", (event) => {
+    const chart = event.target.closest?.("#page-win-rates .js-plotly-plot");
+    const evaluation = chart?._hoverdata?.[0]?.customdata?.[1]; // of the point under the pointer
+    if (evaluation) location.hash = `win-rates/${evaluation}`;
     const element = event.target.closest?.("[data-action], [data-choice]");
     if (!element || element.tagName === "FORM") return;
     if (element.dataset.choice) {
@@ -184,9 +214,11 @@
     if (action === "keys") return void $("#keys")?.showModal();
     if (action === "reason") return void addReason();
     if (action === "undo") return void undo();
+    if (action === "whole") return void whole(element);
     if (action === "edit-reply") return void editReply(element.closest(".turn"));
     if (question && !confirm(question)) return;
     if (action === "regenerate") document.body.classList.add("is-replying");
+    if (OPENS.includes(action)) $("#message")?.focus();
     send(action, payload);
   });
 
@@ -198,7 +230,16 @@
     for (const [name, value] of new FormData(form, event.submitter)) payload[name] = value;
     if (action === "say" && !payload.text.trim()) return;
     if (!send(action, payload)) return;
-    if (action === "say") document.body.classList.add("is-replying");
+    if (action === "say") {
+      said = payload.text;
+      document.body.classList.add("is-replying");
+      $(".talk .scroller").scrollTop = 0; // the newest words are at the bottom, where it begins
+    }
+    if (action === "own-prompt") {
+      document.body.classList.add("is-writing");
+      $(".compare")?.classList.add("is-sending");
+      $("#label-view").scrollIntoView({ block: "end", behavior: "instant" });
+    }
     if ("reset" in payload) form.reset();
   });
 
@@ -218,6 +259,20 @@
     const form = $("form.better", turn);
     form.hidden = !form.hidden;
     if (!form.hidden) $("textarea", form).focus();
+    form.scrollIntoView({ block: "nearest" });
+  }
+
+  function whole(button) {
+    const open = button.closest("tr").classList.toggle("open");
+    button.setAttribute("aria-expanded", open);
+    button.textContent = open ? "Shorter" : "Whole texts";
+  }
+
+  // A message that was not taken (the model still loads) is no message lost.
+  function giveBack() {
+    const box = $("#message"), last = [...document.querySelectorAll("#chat-view .turn.user .text")].pop();
+    if (box && !box.value && said && last?.textContent.trim() !== said.trim()) box.value = said;
+    said = "";
   }
 
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);

@@ -22,7 +22,7 @@ from storage.checkpoints import record_checkpoint, record_project
 from storage.database import Database
 from storage.deployments import record_deployment, record_event
 from storage.tables import Checkpoint, CheckpointKind, DeploymentReason
-from trainer.generation import Sampling
+from trainer.sampling import Sampling
 
 SAMPLING = Sampling(temperature=1.0, max_new_tokens=8)
 

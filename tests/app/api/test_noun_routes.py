@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from storage.comparisons import record_completion
 from storage.evaluations import record_evaluation, record_gate_decision, record_judge
-from storage.preferences import record_completion
 from storage.tables import (
     CheckpointKind,
     Completion,

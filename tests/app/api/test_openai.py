@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.api.openai import EventStream, events
+from app.api.openai_models import Answer
+from app.api.traffic import Traffic
 from app.serving.engine import Engine
 from app.serving.slot import Slot
+from app.serving.ticket import Ticket
 from storage.tables import CheckpointKind
 from trainer.policy import Policy, load_policy
 
@@ -225,3 +229,14 @@ def test_tokens_are_counted(v1: TestClient) -> None:
     usage = complete(v1, seed=1).json()["usage"]
     lines = v1.get("/metrics").text.splitlines()
     assert f'prefloop_tokens_total{{kind="completion"}} {float(usage["completion_tokens"])}' in lines
+
+
+async def test_a_client_gone_before_the_first_chunk_stops_the_generation() -> None:
+    async def gone(_: Any) -> None:
+        raise OSError("the client is gone")
+
+    ticket = Ticket("initial", prompt_tokens=[1])
+    answer = Answer("chatcmpl-1", 0, "served", "initial")
+    with pytest.raises(OSError):
+        await EventStream(ticket, events(ticket, answer, Traffic(), with_usage=False)).stream_response(gone)
+    assert ticket.cancelled

@@ -145,7 +145,7 @@ def test_the_clients_own_errors_are_raised(client: openai.OpenAI, served: Any) -
 def test_a_failure_in_the_middle_of_a_stream_is_raised_by_the_client(
     client: openai.OpenAI, served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trainer.generation import DecodingBatch
+    from trainer.decoding import DecodingBatch
 
     step, taken = DecodingBatch.step, []
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from app.serving.engine import (
+    CheckpointUnusable,
     Engine,
     EngineBusy,
     EngineClosed,
@@ -20,8 +21,10 @@ from app.serving.engine import (
 )
 from app.serving.slot import Slot
 from storage.errors import NotFound
-from trainer.generation import PromptTooLong, Sampling, generate
+from trainer.generation import generate
 from trainer.policy import Policy
+from trainer.prompting import PromptTooLong
+from trainer.sampling import Sampling
 
 MakePolicy = Callable[..., Policy]
 WaitUntil = Callable[[Callable[[], bool]], None]
@@ -247,6 +250,16 @@ def test_a_checkpoint_by_name_is_resolved_and_an_unknown_one_is_refused(
     engine.resolve = make_policy
     ticket = submit(engine, checkpoint_id="b")
     assert (ticket.checkpoint_id, ticket.result(5)[0].text) == ("b", said(make_policy("b")))
+
+
+def test_a_checkpoint_whose_folder_is_gone_is_told_as_such(engine: Engine, slot: Slot) -> None:
+    def gone(checkpoint_id: str) -> Policy:
+        raise FileNotFoundError("no manifest.json in checkpoints/b")
+
+    engine.resolve = gone
+    with pytest.raises(CheckpointUnusable, match=r"b cannot be used: FileNotFoundError: no manifest\.json"):
+        submit(engine, checkpoint_id="b")
+    assert (slot.leases("b"), slot.loaded_ids) == (0, ["a"])
 
 
 def test_a_prompt_that_is_too_long_is_refused_at_once_and_leases_nothing(engine: Engine, slot: Slot) -> None:

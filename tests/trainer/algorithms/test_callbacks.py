@@ -1,10 +1,24 @@
 """Around every algorithm: which save counts, what an epoch's metrics are, whose result is given again."""
 
+from pathlib import Path
+
 import pytest
+import torch
+from recorder import Recorder
+from transformers import TrainerState, TrainingArguments
 
 from trainer import algorithms
-from trainer.algorithms.callbacks import COMPLETE, finished_result, last_complete_save, last_epoch, remember_result
-from trainer.configs import ALGORITHMS, InvalidConfig
+from trainer.algorithms.callbacks import (
+    COMPLETE,
+    InvariantViolated,
+    ReportingCallback,
+    finished_result,
+    last_complete_save,
+    last_epoch,
+    remember_result,
+    trainer_settings,
+)
+from trainer.configs import ALGORITHMS, InvalidConfig, parse_config
 
 
 def save(work, step: int, *, complete: bool):
@@ -50,3 +64,23 @@ def test_every_algorithm_with_a_config_can_be_started_by_name():
             algorithms.train(name)
     with pytest.raises(InvalidConfig, match="'ppoo' is not known"):
         algorithms.train("ppoo")
+
+
+def settings(**values: float) -> dict:
+    return trainer_settings(parse_config("dpo", values), Path("work"), torch.device("cpu"))
+
+
+def test_a_warm_up_over_all_steps_reaches_the_peak_at_the_last() -> None:
+    arguments = TrainingArguments(**settings(warmup_share=1.0))
+    assert arguments.get_warmup_steps(200) == 200
+    assert TrainingArguments(**settings(warmup_share=0.25)).get_warmup_steps(200) == 50
+    assert TrainingArguments(**settings(warmup_share=0.0)).get_warmup_steps(200) == 0
+
+
+@pytest.mark.parametrize("broken", [{"loss": float("nan"), "grad_norm": 1.0}, {"loss": 0.7, "grad_norm": float("nan")}])
+def test_a_loss_or_gradient_that_is_not_a_number_stops_the_run(broken: dict[str, float]) -> None:
+    recorder = Recorder()
+    state = TrainerState(global_step=3, max_steps=10)
+    with pytest.raises(InvariantViolated, match="nan at step 3"):
+        ReportingCallback(recorder).on_log(None, state, None, logs=broken)
+    assert recorder.steps == []

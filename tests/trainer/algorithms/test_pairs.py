@@ -14,11 +14,14 @@ import torch
 from recorder import Recorder
 
 from trainer import policy as policies
+from trainer.adapters import attach_adapter
 from trainer.algorithms import pairs as dpo
-from trainer.algorithms.callbacks import InvariantViolated, Stopped
+from trainer.algorithms.callbacks import InvariantViolated
 from trainer.algorithms.pairs import dpo_loss
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode
+from trainer.manifest import read_manifest
+from trainer.reporter import Stopped
 from trainer.tensors import pad_rows, sequence_logprobs
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "dpo_sequence.json"
@@ -271,7 +274,7 @@ def test_a_run_ends_after_the_epoch_whose_margin_exceeds_the_target(tiny_model_d
 
 def test_full_training_saves_a_whole_model(tiny_model_dir, tmp_path):
     result = train(tiny_model_dir, tmp_path, adapter="full", learning_rate=1e-3, epochs=6)
-    assert policies.read_manifest(tmp_path / "dpo-0001").kind == "full"
+    assert read_manifest(tmp_path / "dpo-0001").kind == "full"
     assert result.metrics["loss"] < 0.6
     assert policies.load_policy(tmp_path / "dpo-0001", device="cpu").digest == result.digest
 
@@ -280,7 +283,7 @@ def test_an_adapter_is_continued_on_its_own_base_against_the_same_reference(tiny
     recorder = Recorder()
     first = train(tiny_model_dir, tmp_path / "one")
     second = train(tiny_model_dir, tmp_path / "two", source=tmp_path / "one" / "dpo-0001", recorder=recorder)
-    manifest = policies.read_manifest(tmp_path / "two" / "dpo-0001")
+    manifest = read_manifest(tmp_path / "two" / "dpo-0001")
     assert manifest.base == str(tiny_model_dir)
     assert recorder.steps[0]["loss"] < 0.6  # from where the first one came to: a fresh adapter starts at ln 2
     assert second.metrics["loss"] < first.metrics["loss"]
@@ -308,16 +311,14 @@ def test_a_kept_log_probability_that_no_longer_holds_stops_the_run(tiny_model_di
 
 
 def test_a_start_that_differs_from_the_reference_it_claims_to_be_stops_the_run(tiny_model_dir, tmp_path, monkeypatch):
-    honest = policies.attach_adapter
-
     def dishonest(model, **settings):
-        adapted = honest(model, **settings)
+        adapted = attach_adapter(model, **settings)
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.2)
         return adapted
 
-    monkeypatch.setattr(policies, "attach_adapter", dishonest)
+    monkeypatch.setattr("trainer.algorithms.start.attach_adapter", dishonest)
     with pytest.raises(InvariantViolated, match=r"must be ln 2 = 0\.6931"):
         train(tiny_model_dir, tmp_path)
 

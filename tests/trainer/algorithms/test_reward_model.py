@@ -8,9 +8,10 @@ from recorder import Recorder
 from trainer import policy as policies
 from trainer.algorithms import pairs as dpo
 from trainer.algorithms import reward_model
-from trainer.algorithms.callbacks import Stopped
 from trainer.configs import DPOConfig, RewardModelConfig
 from trainer.examples import Pair
+from trainer.manifest import read_manifest, verify_manifest
+from trainer.reporter import Stopped
 
 
 def pairs(n: int, first: int = 0) -> list[Pair]:
@@ -111,9 +112,7 @@ def test_an_adapter_checkpoint_lends_its_merged_backbone(tiny_model_dir, tmp_pat
         device="cpu",
     )
     result = train(tiny_model_dir, tmp_path, source=tmp_path / "dpo-0001", epochs=1)
-    assert policies.read_manifest(tmp_path / "reward_model-0001").base_digest == policies.verify_manifest(
-        tmp_path / "dpo-0001"
-    )
+    assert read_manifest(tmp_path / "reward_model-0001").base_digest == verify_manifest(tmp_path / "dpo-0001")
     assert policies.load_reward_model(tmp_path / "reward_model-0001", device="cpu").digest == result.digest
 
 

@@ -6,9 +6,11 @@ from recorder import Recorder
 
 from trainer import policy as policies
 from trainer.algorithms import sft
-from trainer.algorithms.callbacks import Stopped
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode
+from trainer.manifest import read_manifest
+from trainer.reporter import Stopped
+from trainer.sources import source_digest
 from trainer.tensors import pad_rows, sequence_logprobs
 
 
@@ -49,9 +51,9 @@ def test_the_first_loss_is_the_mean_over_completion_tokens_only(tiny_model_dir, 
 @pytest.mark.parametrize("adapter", ["lora", "full"])
 def test_a_run_saves_a_full_model_that_has_learnt_what_it_was_shown(tiny_model_dir, tmp_path, adapter):
     result = train(tiny_model_dir, tmp_path, adapter=adapter, epochs=6)
-    manifest = policies.read_manifest(tmp_path / "sft-0001")
+    manifest = read_manifest(tmp_path / "sft-0001")
     assert manifest.kind == "full"
-    assert manifest.base_digest == policies.source_digest(tiny_model_dir)
+    assert manifest.base_digest == source_digest(tiny_model_dir)
     trained = policies.load_policy(tmp_path / "sft-0001", device="cpu")
     assert trained.digest == result.digest
     start = policies.load_policy(tiny_model_dir, device="cpu")

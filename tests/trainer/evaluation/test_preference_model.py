@@ -5,18 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from trainer.evaluation.preference_model import (
-    NOTHING_LEARNT,
-    Stopped,
-    _newton,
-    assign_folds,
-    cross_fit,
-    features,
-    fit,
-    surface,
-    wishes_changed,
-)
+from trainer.evaluation.features import features, surface
+from trainer.evaluation.preference_model import NOTHING_LEARNT, _newton, assign_folds, cross_fit, fit, wishes_changed
 from trainer.evaluation.statistics import wilson
+from trainer.reporter import Stopped
 
 WIDTH = 60
 

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trainer.starter import build as building
 from trainer.starter.corpus import draw_chat
+from trainer.starter.induction import build_in_copying
 from trainer.starter.muon import orthogonalise
 from trainer.starter.network import Shape, create_parameters, forward, rotations
 from trainer.starter.stream import BATCH_TOKENS, Stream, encode
@@ -160,3 +161,16 @@ def test_a_state_begun_with_another_seed_is_refused(tmp_path: Path) -> None:
     building.Training(building.train_tokenizer(0), TINY, seed=0).save(state)
     with pytest.raises(ValueError, match="begun with seed 0, not 1"):
         building.Training.load(state, TINY, seed=1)
+
+
+def test_the_first_token_of_a_repeat_is_looked_up_before_any_training(tokenizer: Tokenizer) -> None:
+    shape = Shape()
+    parameters = create_parameters(shape, seed=0)
+    build_in_copying(parameters, shape, seed=0)
+    once = Random(0).sample(range(100, 2_000), 20)
+    ids = torch.tensor([once * 2])
+    positions, documents = torch.arange(40)[None], torch.zeros(1, 40, dtype=torch.long)
+    logits = forward(parameters, shape, ids, positions, documents, *rotations(shape), torch.float32)[0]
+    told = logits[20:39].log_softmax(-1).gather(-1, ids[0, 21:, None]).mean()
+    before = logits[:19].log_softmax(-1).gather(-1, ids[0, 1:20, None]).mean()
+    assert told > before + 0.3

@@ -1,0 +1,63 @@
+"""Trainer processes by pid and start time: alive, told to stop, waited for; ours, adopted, or long gone."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from trainer.launcher import TrainerProcess
+
+
+def start(code: str) -> TrainerProcess:
+    child = subprocess.Popen([sys.executable, "-c", code])
+    return TrainerProcess(child.pid, psutil.Process(child.pid).create_time(), child)
+
+
+@pytest.fixture
+def sleeper() -> Iterator[TrainerProcess]:
+    process = start("import time; time.sleep(60)")
+    yield process
+    assert process.child is not None
+    process.child.kill()
+    process.child.wait()
+
+
+def adopted(process: TrainerProcess) -> TrainerProcess:
+    return TrainerProcess(process.pid, process.started_at)
+
+
+def test_a_process_is_alive_by_pid_and_start_time(sleeper: TrainerProcess) -> None:
+    assert sleeper.alive() and adopted(sleeper).alive()
+    assert not TrainerProcess(sleeper.pid, sleeper.started_at - 60).alive()
+
+
+def test_a_zombie_is_not_alive() -> None:
+    process = start("")
+    deadline = time.monotonic() + 20
+    while adopted(process).alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+    assert not process.alive()
+
+
+def test_a_process_told_to_stop_ends_and_says_how(sleeper: TrainerProcess) -> None:
+    assert not sleeper.wait(timeout_s=0.05)
+    sleeper.terminate()
+    assert sleeper.wait(timeout_s=20)
+    assert sleeper.how_it_ended() == "was killed by signal 15"
+
+
+def test_telling_a_process_that_ends_just_then_to_stop_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = start("")
+    assert process.wait(timeout_s=20)
+    monkeypatch.setattr(TrainerProcess, "alive", lambda _: True)
+    adopted(process).terminate()
+
+
+def test_a_pid_that_another_process_has_by_now_is_not_waited_for() -> None:
+    assert TrainerProcess(os.getpid(), started_at=0.0).wait(timeout_s=0.2)
