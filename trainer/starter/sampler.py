@@ -10,8 +10,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 
-from trainer.generation import PromptTooLong, Sampling, fit_messages, generate, position_limit
+from trainer.generation import generate
 from trainer.policy import load_policy
+from trainer.prompting import PromptTooLong, fit_messages, position_limit
+from trainer.sampling import Sampling
 from trainer.starter.grammar.item import Message
 
 MAX_NEW_TOKENS = 64
