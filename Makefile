@@ -50,7 +50,7 @@ check: install-dev
 # the browser's tests run apart: their driver keeps an event loop, which other tests want for themselves
 test: check browser
 	$(BIN)/pytest -n 2 --dist loadfile -m "not browser"
-	$(BIN)/pytest -m browser
+	$(BIN)/pytest -n 2 --dist loadfile -m browser
 
 test-fast: install-dev
 	$(BIN)/pytest -m "not slow and not browser" -q
