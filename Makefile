@@ -47,10 +47,11 @@ check: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# the browser's tests run apart: their driver keeps an event loop, which other tests want for themselves
+# the browser's tests run apart: their driver keeps an event loop, which other tests want for themselves; in their order,
+# because by number of tests the longest file, the journey, would come last and alone
 test: check browser
 	$(BIN)/pytest -n 2 --dist loadfile -m "not browser"
-	$(BIN)/pytest -m browser
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m browser
 
 test-fast: install-dev
 	$(BIN)/pytest -m "not slow and not browser" -q

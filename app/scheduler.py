@@ -25,9 +25,8 @@ from trainer.launcher import Launcher, TrainerProcess
 
 log = logging.getLogger(__name__)
 
-RUNS_EVERY_S = 1.0
-REFILL_EVERY_S = 0.5
-CANARY_EVERY_S = 5.0
+TICK_S = 1.0
+REFILL_S = 0.5
 
 
 class Scheduler:
@@ -64,10 +63,10 @@ class Scheduler:
         """Begin the ticks, unless `stop` came first (the model may still have been loading)."""
         begin = datetime.now(UTC)
         for name, tick, seconds in (
-            ("runs", self.tick_runs, RUNS_EVERY_S),
-            ("promotion", self._promotion.adopt_decisions, RUNS_EVERY_S),
-            ("canary", self._promotion.watch_canary, CANARY_EVERY_S),
-            ("refill", self._labelling.refill, REFILL_EVERY_S),
+            ("runs", self.tick_runs, TICK_S),
+            ("promotion", self._promotion.adopt_decisions, TICK_S),
+            ("canary", self._promotion.watch_canary, TICK_S),
+            ("refill", self._labelling.refill, REFILL_S),
         ):
             self._clock.add_job(_logged(tick, name), "interval", seconds=seconds, id=name, next_run_time=begin)
         with self._stopping:

@@ -174,8 +174,14 @@ class Simulation:
     def _wait_until_served(self, checkpoint_id: str, wait_s: float) -> None:
         deadline = time.monotonic() + min(wait_s, 120)
         while time.monotonic() < deadline:
-            if self._call("GET", "/api/v1/deployments/current")["checkpoint_id"] == checkpoint_id:
+            current = self._call("GET", "/api/v1/deployments/current")
+            if current["checkpoint_id"] == checkpoint_id:
                 self._tell(f"{checkpoint_id} is served")
+                return
+            if current["paused_choices"]:
+                self._tell(
+                    f"{checkpoint_id} is served after {current['paused_choices']} more choices: {current['note']}"
+                )
                 return
             time.sleep(0.5)
         raise Unavailable(f"{checkpoint_id} passed the gate but is not served.", hint="See the deployment ledger.")

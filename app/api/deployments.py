@@ -53,6 +53,7 @@ class ServedShape(BaseModel):
     note: str
     by: str
     created_at: datetime
+    paused_choices: int = Field(description="choices still to be made before promotion is automatic again; mostly 0")
 
 
 def routes(application: "Application") -> APIRouter:
@@ -77,6 +78,7 @@ def routes(application: "Application") -> APIRouter:
             note=row.note,
             by=row.by,
             created_at=row.created_at,
+            paused_choices=promotion.paused_for(),
         )
 
     @router.get("/deployments", summary="The ledger", response_model=Page[DeploymentShape], responses=errors_for(422))

@@ -63,6 +63,7 @@ class OverviewTab:
             gate=self._gate(decision, names) if decision else None,
             served=self._served(),
             back=application.promotion.roll_back_target(),
+            paused=application.promotion.paused_for(),
         )
 
     def _active(self) -> dict[str, Any] | None:

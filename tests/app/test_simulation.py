@@ -1,6 +1,7 @@
 """A simulated labeller: its run starts after its last label and not before, and it leaves the schedule as it was."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -18,6 +19,8 @@ class Served:
         self.new = new
         self.labels_at_start: list[int] = []
         self.labels = 0
+        self.gate: dict[str, str] | None = None
+        self.paused_choices = 0
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content or b"{}")
@@ -28,12 +31,16 @@ class Served:
         return httpx.Response(200, json=answered)
 
     def _answer(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        run = {"id": "dpo-0001", "status": "succeeded", "stage": "", "checkpoint_id": "dpo-0001", "gate": None}
+        run = {"id": "dpo-0001", "status": "succeeded", "stage": "", "checkpoint_id": "dpo-0001", "gate": self.gate}
         match path.removeprefix("/api/v1"):
             case "/readyz":
                 return {}
             case "/deployments/current":
-                return {"checkpoint_id": "initial"}
+                return {
+                    "checkpoint_id": "initial",
+                    "paused_choices": self.paused_choices,
+                    "note": "People prefer initial.",
+                }
             case "/schedule":
                 self.schedule |= body
                 return self.schedule
@@ -56,8 +63,8 @@ class Served:
         raise AssertionError(f"{method} {path}")
 
 
-def simulate(answer: Any) -> Simulation:
-    simulation = Simulation("http://testserver")
+def simulate(answer: Any, tell: Callable[[str], None] = lambda line: None) -> Simulation:
+    simulation = Simulation("http://testserver", tell=tell)
     simulation._http = httpx.Client(base_url="http://testserver", transport=httpx.MockTransport(answer))
     return simulation
 
@@ -70,6 +77,14 @@ def test_the_run_starts_after_the_last_label_whatever_waited_before(waiting: int
     assert served.labels_at_start == [10]
     assert (result.decided, result.before.checkpoint_id, result.after.checkpoint_id) == (10, "initial", "dpo-0001")
     assert served.schedule["new_preferences"] == 200
+
+
+def test_a_checkpoint_that_waits_for_a_paused_promotion_is_told_and_measured() -> None:
+    served, lines = Served(new=0), list[str]()
+    served.schedule["after_gate"], served.gate, served.paused_choices = "automatic", {"outcome": "promote"}, 5
+    result = simulate(served.answer, lines.append).run(lambda _, text: True, labels=10, completions=1)
+    assert "dpo-0001 is served after 5 more choices: People prefer initial." in lines
+    assert result.after.checkpoint_id == "dpo-0001"
 
 
 def test_a_token_that_is_wrong_is_told_at_once() -> None:

@@ -242,3 +242,9 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Watched]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def lived(serve: Any) -> Any:
+    """An app with runs, decisions and deployments behind it."""
+    return serve(history=True)

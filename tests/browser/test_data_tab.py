@@ -15,11 +15,6 @@ not json
 """
 
 
-@pytest.fixture
-def lived(serve: Any) -> Any:
-    return serve(history=True)
-
-
 def test_an_import_lists_the_rows_it_skipped_with_their_reasons(lived: Any, visit: Any, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(ROWS)

@@ -28,11 +28,6 @@ def go(page: Page, tab: str) -> None:
     page.wait_for_timeout(700)
 
 
-@pytest.fixture
-def lived(serve: Any) -> Any:
-    return serve(history=True)
-
-
 def test_hostile_text_is_inert_in_every_tab(lived: Any, visit: Any) -> None:
     watched = visit(lived, "overview")
     for tab in READY:

@@ -8,11 +8,6 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def lived(serve: Any) -> Any:
-    return serve(history=True)
-
-
 def test_a_run_has_a_page_of_its_own_and_a_way_back(lived: Any, visit: Any) -> None:
     page = visit(lived, "train").page
     page.locator("#runs a", has_text="dpo-0002").click()

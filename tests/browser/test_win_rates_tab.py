@@ -8,11 +8,6 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def lived(serve: Any) -> Any:
-    return serve(history=True)
-
-
 def test_a_click_on_a_point_shows_the_texts_behind_it(lived: Any, visit: Any) -> None:
     page = visit(lived, "win-rates").page
     point = page.locator("#page-win-rates .scatterlayer .point").last

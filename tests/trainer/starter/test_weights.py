@@ -11,10 +11,12 @@ from trainer.starter.prompts import Prompt
 from trainer.starter.rules import RULES
 from trainer.starter.sampler import MAX_NEW_TOKENS, Sampler
 
+SAMPLED = 600  # prompts: a share is then known to 2 points; of the first 120 alone, 24% are polite where 34% of all are
+
 
 @cache
 def _sampled(temperature: float) -> list[tuple[Prompt, str]]:
-    prompts = [prompt for prompt in packaged_prompts() if prompt["split"] == "train"][:120]
+    prompts = [prompt for prompt in packaged_prompts() if prompt["split"] == "train"][:SAMPLED]
     texts = Sampler(WEIGHTS).complete([prompt["messages"] for prompt in prompts], temperature)
     return list(zip(prompts, texts, strict=True))
 
