@@ -9,12 +9,12 @@ sample each. People cannot tell them apart.
 
 import logging
 import random
-import secrets
 import threading
 from dataclasses import asdict, dataclass
 
 from sqlmodel import Session, col, func, select
 
+from app.selection import Selection, plain
 from app.serving.engine import CheckpointUnusable, Engine
 from storage.checkpoints import INITIAL
 from storage.comparisons import count_waiting, record_comparison
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 EVALUATION_EVERY = 5
 INITIAL_SIDE_EVERY = 3  # training comparisons
-RESAMPLES = 4  # of two fresh completions, when both are the same text or one is broken
+RESAMPLES = 4  # of fresh completions, when no two of them are sound and different texts
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,29 @@ class _Plan:
 class ComparisonMaker:
     """Makes comparisons one at a time; `make_next` is for the refill, `make_for` for a prompt someone asked for."""
 
-    def __init__(self, database: Database, engine: Engine, *, ahead: int, sampling: Sampling) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        *,
+        ahead: int,
+        sampling: Sampling,
+        samples: int = 2,
+        selection: Selection = plain,
+        seed: int | None = None,
+    ) -> None:
+        """`selection` picks two of `samples` completions of the served model; `ahead` comparisons are kept waiting.
+
+        With a `seed` and one thread, the same comparisons come again.
+        """
         self._database = database
         self._engine = engine
         self._ahead = ahead
         self._sampling = sampling
+        self._samples = samples
+        self._select = selection
         self._refilling = threading.Lock()
-        self._random = random.Random()
+        self._random = random.Random(seed)
         self._unusable: set[int] = set()  # gave no two different sound completions, or do not fit the model served
         self._generation = 0
 
@@ -149,34 +165,35 @@ class ComparisonMaker:
 
     def _pick(self, session: Session, split: Split) -> Prompt | None:
         """One of the prompts that were compared least often, by a fair draw."""
-        used = func.count(col(Comparison.id))
         query = (
-            select(Prompt, used)
+            select(col(Prompt.id), func.count(col(Comparison.id)))
             .outerjoin(Comparison, col(Comparison.prompt_id) == col(Prompt.id))
             .where(Prompt.split == split, col(Prompt.offered))
             .group_by(col(Prompt.id))
-            .order_by(used, func.random())
-            .limit(len(self._unusable) + 1)
+            .order_by(col(Prompt.id))
         )
-        for prompt, _ in session.exec(query):
-            if prompt.id not in self._unusable:
-                return prompt
-        return None
+        usable = [(prompt_id, used) for prompt_id, used in session.exec(query) if prompt_id not in self._unusable]
+        if not usable:
+            return None
+        least = min(used for _, used in usable)
+        return session.get(Prompt, self._random.choice([prompt_id for prompt_id, used in usable if used == least]))
 
     def _training_pair(self, prompt: Prompt, against: str | None = None) -> list[Completion] | None:
         """Two different sound completions, by the served model or by it and `against`; None when no try gave two."""
         for _ in range(RESAMPLES):
-            pair = self._sample_pair(prompt, against) if against else self._sample_two(prompt)
-            texts = [completion.text for completion in pair]
-            if texts[0].strip() != texts[1].strip() and not any(trips_guard(text) for text in texts):
-                return pair
+            made = self._sample_pair(prompt, against) if against else self._sample_several(prompt)
+            sound = {c.text.strip(): c for c in made if not trips_guard(c.text)}
+            if len(sound) > 1:
+                first, second = self._select(prompt.messages, list(sound))
+                different = list(sound.values())
+                return [different[first], different[second]]
         log.info("prompt %s gave no two different sound completions", prompt.id)
         return None
 
-    def _sample_two(self, prompt: Prompt) -> list[Completion]:
-        """Two samples of the served model, in one batch."""
-        seeds = [secrets.randbelow(2**31) for _ in range(2)]
-        ticket = self._engine.submit([prompt.messages] * 2, sampling=self._sampling, seeds=seeds)
+    def _sample_several(self, prompt: Prompt) -> list[Completion]:
+        """Samples of the served model to select two from, in one batch."""
+        seeds = [self._random.randrange(2**31) for _ in range(self._samples)]
+        ticket = self._engine.submit([prompt.messages] * len(seeds), sampling=self._sampling, seeds=seeds)
         made = ticket.result()
         return [self._completion(prompt, ticket.checkpoint_id, g, s) for g, s in zip(made, seeds, strict=True)]
 
@@ -184,7 +201,7 @@ class ComparisonMaker:
         """One sample each of the served model and the baseline."""
         pair = []
         for checkpoint_id in (None, baseline):
-            seed = secrets.randbelow(2**31)
+            seed = self._random.randrange(2**31)
             ticket = self._engine.submit(
                 [prompt.messages], sampling=self._sampling, seeds=[seed], checkpoint_id=checkpoint_id
             )

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,47 @@ def test_identical_or_empty_completions_are_sampled_again(labelling: Labelling, 
     labelling.refill()
     shown = labelling.next_comparison(labeller_id="ana")
     assert shown is not None and {shown.left, shown.right} == {"One text.", "Another text."}
+
+
+def test_the_selection_sees_the_different_sound_completions_and_its_two_are_shown(
+    database: Database, engine: FakeEngine
+) -> None:
+    record_prompts(database, train=1, heldout=0)
+    serve(database, "initial")
+    engine.script = ["One text.", "", "One text.", "Another text.", "A third text."]
+    seen: list[list[str]] = []
+
+    def last_two(_: object, texts: Sequence[str]) -> tuple[int, int]:
+        seen.append(list(texts))
+        return len(texts) - 2, len(texts) - 1
+
+    maker = ComparisonMaker(database, engine, ahead=1, sampling=SAMPLING, samples=5, selection=last_two)  # type: ignore[arg-type]
+    labelling = Labelling(database, maker)
+    labelling.refill()
+    shown = labelling.next_comparison(labeller_id="ana")
+    assert seen == [["One text.", "Another text.", "A third text."]]
+    assert shown is not None and {shown.left, shown.right} == {"Another text.", "A third text."}
+
+
+def test_the_same_seed_makes_the_same_comparisons(tmp_path: Path) -> None:
+    assert comparisons_of(tmp_path / "a", seed=1) == comparisons_of(tmp_path / "b", seed=1)
+
+
+def test_another_seed_makes_other_comparisons(tmp_path: Path) -> None:
+    assert comparisons_of(tmp_path / "a", seed=1) != comparisons_of(tmp_path / "b", seed=2)
+
+
+def comparisons_of(folder: Path, *, seed: int) -> list[tuple[int, str]]:
+    """(prompt, left text) of twelve comparisons in a new project."""
+    folder.mkdir()
+    database = Database(f"sqlite:///{folder / 'd.sqlite'}")
+    database.migrate()
+    record_prompts(database, train=40, heldout=0)
+    serve(database, "initial")
+    labelling = Labelling(database, ComparisonMaker(database, FakeEngine(), ahead=12, sampling=SAMPLING, seed=seed))  # type: ignore[arg-type]
+    labelling.refill()
+    shown = [labelling.next_comparison(labeller_id=str(n)) for n in range(12)]
+    return sorted((s.prompt_id, s.left) for s in shown if s)
 
 
 def test_a_prompt_that_only_gives_one_text_is_left_out_rather_than_asked_for_ever(
