@@ -75,7 +75,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class Measured:
-    """Shares in 0..1 of `n` completions of held-out prompts at temperature 0.7; `distinct` texts per completion."""
+    """Shares in 0..1 of `n` completions of held-out prompts at temperature 0.7.
+
+    distinct: different texts among the first completions of all prompts; one text for every prompt gives nearly 0.
+    """
 
     n: int
     shares: dict[str, float]
@@ -95,6 +98,7 @@ class Project:
         selection: Selection | None = None,
         samples: int | None = None,
         shared_samples: Path | None = None,
+        canary: bool = False,
     ) -> None:
         torch.set_num_threads(1)
         folder.mkdir(parents=True)
@@ -102,7 +106,7 @@ class Project:
             shared_samples.mkdir(parents=True, exist_ok=True)
             (folder / "samples").symlink_to(shared_samples.resolve())
         self.seed = seed
-        self.settings = Settings(data_dir=folder, auto_train=False, canary=False, device="cpu")
+        self.settings = Settings(data_dir=folder, auto_train=False, canary=canary, device="cpu")
         self.application = build_application(self.settings)
         given: dict[str, Any] = {"seed": seed, "ahead": 1, "sampling": SHOWN}
         given |= {} if selection is None else {"selection": selection}
@@ -150,6 +154,7 @@ class Project:
                 choice=choice,
                 client_id=uuid.UUID(int=self._labels).hex,
             )
+            self.application.promotion.watch_canary()  # does nothing where the canary is off
         return decided
 
     def train(self, algorithm: str = "dpo", **config: Any) -> Trained:
@@ -173,22 +178,31 @@ class Project:
             raise RuntimeError(f"{run_id} {ended.status}: {ended.error}")
         return Trained(run_id, str(decision.outcome), list(decision.reasons))
 
+    @property
+    def served(self) -> str:
+        """The id of the checkpoint that is served."""
+        served = self.application.slot.current_id
+        assert served is not None
+        return served
+
     def serve_if_promoted(self) -> bool:
         """What the app does after the gate; whether a newer checkpoint is served now."""
         return self.application.promotion.adopt_decisions() is not None
 
     def measure(self, checkpoint_id: str, rules: Mapping[str, Rule], *, n: int = 1000) -> Measured:
         """Sample `n` completions of the held-out prompts in turn, seeds fixed, and apply the rules."""
-        asked = _in_turn([p["messages"] for p in packaged_prompts() if p["split"] == "heldout"], n)
+        prompts = [p["messages"] for p in packaged_prompts() if p["split"] == "heldout"]
+        asked = _in_turn(prompts, n)
         policy = self.application.promotion.load(checkpoint_id)
         made = generate(policy, asked, sampling=MEASURED, seeds=list(range(n)))
         rows = [(messages, g.text) for messages, g in zip(asked, made, strict=True)]
+        firsts = [text for _, text in rows[: len(prompts)]]
         return Measured(
             n=n,
             shares={name: _mean(rule(m, text) for m, text in rows) for name, rule in rules.items()},
             right=_mean(is_right(m, text) is True for m, text in rows),
             well_formed=_mean(is_well_formed(text) for _, text in rows),
-            distinct=len({text for _, text in rows}) / n,
+            distinct=len(set(firsts)) / len(firsts),
         )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from inprocess import Project, Rule, at_random, by_rule
 from late_rules import LATE
 
+from app.selection import Selection
 from trainer.starter.rules import RULES
 
 KNOWN = ("polite", "brief", "emoji", "detailed")
@@ -102,9 +103,10 @@ def coin(seed: int) -> list[dict[str, Any]]:
     return [row | {"reasons": trained.reasons}]
 
 
-def open_project(folder: str, seed: int) -> Project:
+def open_project(folder: str, seed: int, selection: Selection | None = None, samples: int | None = None) -> Project:
+    """A new project that shares the initial model's samples with all others; by default it shows what people see."""
     shared = Path(tempfile.gettempdir()) / "prefloop-experiment-samples"
-    return Project(Path(folder) / "data", seed=seed, shared_samples=shared)
+    return Project(Path(folder) / "data", seed=seed, selection=selection, samples=samples, shared_samples=shared)
 
 
 def read(out: Path) -> list[dict[str, Any]]:
