@@ -36,7 +36,7 @@ def main() -> int:
     ):
         initial = project.measure("initial", wishes, n=given.completions)
         print(
-            "| round | wish | decided | gate | served | wish, served before | after | right | well-formed | distinct |"
+            "| round | wish | decided | gate | served | wish before | after | right | well-formed | distinct |"
         )
         print("|---|---|---|---|---|---|---|---|---|---|")
         print(f"| 0 | | | | initial | | | {kept(initial)} |", flush=True)
