@@ -276,14 +276,21 @@ def starter_evaluate(
     judge: Annotated[Path | None, typer.Option(help="Folder of the judge; default: the embedded one.")] = None,
     n: Annotated[int, typer.Option(min=1, help="Completions per line, where that many questions are held out.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the questions and of the samples.")] = 0,
+    card: Annotated[bool, typer.Option("--card", help="Write the figures into the folders' model cards.")] = False,
 ) -> None:
     """Measure the starter model and its judge on held-out questions; each line with its n and its bar."""
     from trainer.starter import JUDGE_WEIGHTS, WEIGHTS
+    from trainer.starter.card import write_card
     from trainer.starter.evaluate import evaluate as measure
     from trainer.starter.figures import format_figures
 
     judged = judge or (JUDGE_WEIGHTS if JUDGE_WEIGHTS.exists() else None)
-    print(format_figures(measure(model or WEIGHTS, judged, n=n, seed=seed)))
+    figures = measure(model or WEIGHTS, judged, n=n, seed=seed)
+    print(format_figures(figures))
+    if card:
+        write_card(model or WEIGHTS, figures, judge=False)
+    if card and judged is not None:
+        write_card(judged, figures, judge=True)
     if judged is None:
         print(f"no judge was measured: {JUDGE_WEIGHTS} does not exist; train one with prefloop starter build --judge")
 

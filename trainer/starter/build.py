@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from trainer.starter.card import RECORD
 from trainer.starter.induction import build_in_copying
 from trainer.starter.judge.pairs import draw_judgement
 from trainer.starter.muon import Muon, split_parameters
@@ -77,7 +78,7 @@ def judge_recipe() -> Recipe:
     return Recipe("judge", plan, JUDGE_PEAK)
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write beside the path, then rename: a reader sees the old file or the new one."""
     beside = path.with_name(f".{path.name}.new")
     write(beside)
@@ -124,7 +125,7 @@ def export(parameters: Parameters, tokenizer: Tokenizer, shape: Shape, out: Path
     }
     for name, content in (("config.json", config), ("generation_config.json", generation)):
         text = json.dumps(content, indent=2) + "\n"
-        write_atomically(out / name, lambda path, text=text: path.write_text(text) and None)  # type: ignore[misc]
+        write_atomically(out / name, lambda path, text=text: path.write_text(text))
     save_tokenizer(tokenizer, out)
 
 
@@ -271,6 +272,15 @@ def build(
     if state is not None:
         training.save(state)
     export(training.parameters, training.tokenizer, shape, out)
+    record = {
+        "recipe": recipe.name,
+        "seed": seed,
+        "planned": tokens,
+        "tokens": training.tokens,
+        "steps": training.step,
+        "seconds": round(training.seconds),
+    }
+    write_atomically(out / RECORD, lambda path: path.write_text(json.dumps(record, indent=2) + "\n"))
     report(
         f"done: {training.step} steps, {training.tokens / 1e6:.1f}M tokens, {training.seconds / 60:.1f} minutes, "
         f"written to {out}"

@@ -22,8 +22,18 @@ class Figure:
     def line(self) -> str:
         """The figure as one line: name, value, number of cases, bar, whether it is met."""
         verdict = {True: "met", False: "NOT met", None: ""}[self.met]
-        bar = "" if self.bar is None else f"bar {self._shown(self.bar)}"
-        return f"{self.name:44}{self._shown(self.value):>8}  n {self.n:<5}{bar:12}{verdict}".rstrip()
+        bar = self.shown_bar and f"bar {self.shown_bar}"
+        return f"{self.name:44}{self.shown:>8}  n {self.n:<5}{bar:12}{verdict}".rstrip()
+
+    @property
+    def shown(self) -> str:
+        """The value as people read it."""
+        return self._shown(self.value)
+
+    @property
+    def shown_bar(self) -> str:
+        """The bar as people read it; empty without one."""
+        return "" if self.bar is None else self._shown(self.bar)
 
     def _shown(self, number: float) -> str:
         return f"{number:.1%}" if self.share else f"{number:.1f}"

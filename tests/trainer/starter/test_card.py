@@ -1,0 +1,40 @@
+"""The model card holds what was measured and how the model was made."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trainer.starter.card import RECORD, write_card
+from trainer.starter.figures import Figure
+
+FIGURES = [Figure("right, greedy", 0.934, 500, 0.95), Figure("judge, both orders agree", 0.97, 400, 0.95)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    record = {"recipe": "chat", "seed": 3, "planned": 9_000_000, "tokens": 9_003_008, "steps": 2198, "seconds": 1800}
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    return tmp_path
+
+
+def test_the_card_shows_value_cases_bar_and_whether_it_was_met(folder: Path) -> None:
+    write_card(folder, FIGURES, judge=False)
+    assert "| right, greedy | 93.4% | 500 | 95.0% | no |" in (folder / "README.md").read_text()
+
+
+def test_the_card_says_how_the_model_was_made(folder: Path) -> None:
+    write_card(folder, FIGURES, judge=False)
+    text = (folder / "README.md").read_text()
+    assert "9.0 million tokens" in text and "prefloop starter build --tokens 9000000 --seed 3" in text
+
+
+def test_each_model_has_its_own_figures(folder: Path) -> None:
+    write_card(folder, FIGURES, judge=True)
+    text = (folder / "README.md").read_text()
+    assert "| judge, both orders agree | 97.0% | 400 | 95.0% | yes |" in text and "right, greedy" not in text
+
+
+def test_a_folder_that_no_build_made_gets_no_card(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=RECORD):
+        write_card(tmp_path, FIGURES, judge=False)

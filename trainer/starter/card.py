@@ -1,0 +1,72 @@
+"""The model cards of the starter and its judge: written from the figures just measured and the record of the build.
+
+from trainer.starter.card import write_card
+write_card(WEIGHTS, figures, judge=False)
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.starter.figures import Figure
+
+RECORD = "build.json"
+JUDGE_PREFIX = "judge, "
+
+_CHAT = """# Starter model
+
+A chat model of 3.05 million parameters for trying PrefLoop without a download: Llama, width 192, 6 layers, 4
+heads, 512 positions, byte-level BPE with 2,048 entries, float16, 6.1 MB. It replies in English to simple
+everyday questions in eight manners (polite, plain, brief, detailed, curt, rude, evasive, with emoji), so that
+preferences have something to move; it chooses from a given list, answers from a given text, adds small numbers,
+declines unsafe asks and says when it does not know."""
+
+_JUDGE = """# Starter judge
+
+A judge of 3.05 million parameters for trying PrefLoop's gate without a download: the starter model trained
+further to read a question and two completions and to say A, B or tie. It asks whether a completion is right and
+well-formed, not which style it has: a polite and a curt right reply tie."""
+
+_CHAT_LIMITS = """It knows the facts of its tables and little else, and makes things up outside of them. Lists, texts
+and titles in words that its corpus lacks cost three to five tokens a word, so that thirty long
+titles of such words do not fit. Its refusals of unsafe asks are imitation, not safety. It is a test
+object for preference learning, not an assistant."""
+
+_JUDGE_LIMITS = """It can only tell right from wrong where the starter model could answer: its own tables, lists, texts
+and sums. About anything else its verdict is chance, so it is no judge for another model's replies
+on other subjects."""
+
+
+def write_card(folder: Path, figures: Sequence[Figure], *, judge: bool) -> None:
+    """Write `README.md` into a weights folder. Raises FileNotFoundError where its build left no record."""
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    chosen = [figure for figure in figures if figure.name.startswith(JUDGE_PREFIX) is judge]
+    parts = [
+        _JUDGE if judge else _CHAT,
+        _training(record, judge),
+        "## Measured\n\nOn held-out questions, whose group keys are in no training text; one model, one seed.\n"
+        "`prefloop starter evaluate` prints these lines; the bars are the project's own.",
+        _table(chosen),
+        "## What it cannot do\n\n" + (_JUDGE_LIMITS if judge else _CHAT_LIMITS),
+    ]
+    (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _training(record: dict[str, Any], judge: bool) -> str:
+    start, flag = ("from the starter model", " --judge") if judge else ("from scratch", "")
+    return (
+        f"Trained {start} on {record['tokens'] / 1e6:.1f} million tokens of the grammar in `trainer/starter/grammar`: "
+        f"{record['steps']:,} steps in {record['seconds'] / 60:.0f}\nminutes. No text of other people is in it. Made by "
+        f"`prefloop starter build{flag} --tokens {record['planned']} --seed {record['seed']}`;\n"
+        "what was tried on the way is in `docs/starter-log.md`."
+    )
+
+
+def _table(figures: Sequence[Figure]) -> str:
+    rows = [
+        f"| {figure.name} | {figure.shown} | {figure.n} | {figure.shown_bar} | "
+        f"{ {True: 'yes', False: 'no', None: ''}[figure.met] } |"
+        for figure in figures
+    ]
+    return "\n".join(["| figure | value | n | bar | met |", "|---|---|---|---|---|", *rows])
