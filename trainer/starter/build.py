@@ -12,7 +12,7 @@ from there. The plan is in tokens, not minutes: a busy machine builds later, nev
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     beside.replace(path)
 
 
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
+    text = json.dumps(content, indent=2) + "\n"
+    write_atomically(path, lambda beside: beside.write_text(text))
+
+
 def export(parameters: Parameters, tokenizer: Tokenizer, shape: Shape, out: Path) -> None:
     """Write a folder that `AutoModelForCausalLM` and `AutoTokenizer` load; weights as float16."""
     out.mkdir(parents=True, exist_ok=True)
@@ -124,8 +129,7 @@ def export(parameters: Parameters, tokenizer: Tokenizer, shape: Shape, out: Path
         "max_new_tokens": 64,
     }
     for name, content in (("config.json", config), ("generation_config.json", generation)):
-        text = json.dumps(content, indent=2) + "\n"
-        write_atomically(out / name, lambda path, text=text: path.write_text(text))
+        _write_json(out / name, content)
     save_tokenizer(tokenizer, out)
 
 
@@ -280,7 +284,7 @@ def build(
         "steps": training.step,
         "seconds": round(training.seconds),
     }
-    write_atomically(out / RECORD, lambda path: path.write_text(json.dumps(record, indent=2) + "\n"))
+    _write_json(out / RECORD, record)
     report(
         f"done: {training.step} steps, {training.tokens / 1e6:.1f}M tokens, {training.seconds / 60:.1f} minutes, "
         f"written to {out}"
