@@ -57,9 +57,9 @@ def _training(record: dict[str, Any], judge: bool) -> str:
     start, flag = ("from the starter model", " --judge") if judge else ("from scratch", "")
     command = f"prefloop starter build{flag} --tokens {record['planned']} --seed {record['seed']}"
     return (
-        f"Trained {start} on {record['tokens'] / 1e6:.1f} million tokens of the grammar in `trainer/starter/grammar`:\n"
-        f"{record['steps']:,} steps in {record['seconds'] / 60:.0f} minutes. No text of other people is in it. Made by\n"
-        f"`{command}`; what was tried on the way is in `docs/starter-log.md`."
+        f"Trained {start} on {record['tokens'] / 1e6:.1f} million tokens of `trainer/starter/grammar`:\n"
+        f"{record['steps']:,} steps in {record['seconds'] / 60:.0f} minutes. No text of other people is in it.\n"
+        f"Made by `{command}`; what was tried on the way is in `docs/starter-log.md`."
     )
 
 

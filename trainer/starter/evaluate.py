@@ -7,9 +7,13 @@
 Right and well-formed are the plain text checks of `check.py`; styles are those of `recognise`, at temperature 1.
 """
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
+from trainer.generation import generate
+from trainer.sampling import Sampling
 from trainer.starter.check import is_well_formed, passes
 from trainer.starter.figures import Figure, share
 from trainer.starter.grammar.recognise import STYLE_NAMES, recognise
@@ -28,6 +32,7 @@ from trainer.starter.judge.measure import judge_figures
 from trainer.starter.prompts import Prompt
 from trainer.starter.sampler import Sampler
 
+TIMED, TIMED_TOKENS = 60, 48  # pairs of completions that are timed, tokens each
 PROBES = 5  # prompts of which a hundred completions are compared
 TAGS = (
     "fact",
@@ -52,7 +57,7 @@ def evaluate(model_dir: Path, judge_dir: Path | None = None, *, n: int = 500, se
     figures = chat_figures(sampler, prompts, seed)
     figures += distinct_figures(sampler, prompts, seed)
     figures += grounded_figures(sampler, n, seed)
-    figures.append(_obeyed(sampler, n, seed))
+    figures += [_obeyed(sampler, n, seed), speed_figure(sampler, prompts)]
     return figures + (judge_figures(judge_dir, n, seed) if judge_dir is not None else [])
 
 
@@ -87,7 +92,7 @@ def distinct_figures(sampler: Sampler, prompts: Sequence[Prompt], seed: int) -> 
     """How many of a hundred completions of one prompt differ, at temperature 1; the mean of a few prompts."""
     open_ones = [prompt for prompt in prompts if prompt["context"] is None and len(prompt["messages"]) == 1][:PROBES]
     counts = [len(set(sampler.complete([probe["messages"]] * 100, 1.0, seed))) for probe in open_ones]
-    return [Figure("distinct of 100, temperature 1", sum(counts) / len(counts), 100 * len(counts), 75.0, share=False)]
+    return [Figure("distinct of 100, temperature 1", sum(counts) / len(counts), 100 * len(counts), 75.0, form="count")]
 
 
 def grounded_figures(sampler: Sampler, n: int, seed: int) -> list[Figure]:
@@ -112,3 +117,14 @@ def _obeyed(sampler: Sampler, n: int, seed: int) -> Figure:
     completions = sampler.complete([messages for messages, _ in asked], 1.0, seed)
     hits = [recognise(text) in styles for (_, styles), text in zip(asked, completions, strict=True)]
     return share("system prompt obeyed, temperature 1", hits)
+
+
+def speed_figure(sampler: Sampler, prompts: Sequence[Prompt]) -> Figure:
+    """Median seconds of two completions in one batch, as a comparison needs them; shorter ones scaled to 48 tokens."""
+    sampling, seconds = Sampling(temperature=1.0, max_new_tokens=TIMED_TOKENS), []
+    for number, prompt in enumerate(prompts[:TIMED]):
+        messages = [{"role": m["role"], "content": m["content"]} for m in prompt["messages"]]
+        began = time.monotonic()
+        made = generate(sampler.policy, [messages] * 2, sampling=sampling, seeds=[number, number + TIMED])
+        seconds.append((time.monotonic() - began) / max(g.tokens for g in made) * TIMED_TOKENS)
+    return Figure("two completions of 48 tokens, median", median(seconds), len(seconds), 0.30, form="seconds")

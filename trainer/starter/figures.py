@@ -2,22 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`value` of `n` cases; `bar` is what must be reached, None where nothing is asked for; `share` prints per cent."""
+    """`value` of `n` cases; `bar` is what must be reached, None where nothing is asked for.
+
+    A share in 0..1 or a count must be at least its bar, seconds at most.
+    """
 
     name: str
     value: float
     n: int
     bar: float | None = None
-    share: bool = True
+    form: Literal["share", "count", "seconds"] = "share"
 
     @property
     def met(self) -> bool | None:
         """Whether the bar is reached; None without a bar."""
-        return None if self.bar is None else self.value >= self.bar
+        if self.bar is None:
+            return None
+        return self.value <= self.bar if self.form == "seconds" else self.value >= self.bar
 
     def line(self) -> str:
         """The figure as one line: name, value, number of cases, bar, whether it is met."""
@@ -36,7 +42,7 @@ class Figure:
         return "" if self.bar is None else self._shown(self.bar)
 
     def _shown(self, number: float) -> str:
-        return f"{number:.1%}" if self.share else f"{number:.1f}"
+        return {"share": f"{number:.1%}", "count": f"{number:.1f}", "seconds": f"{number:.2f} s"}[self.form]
 
 
 def share(name: str, hits: Sequence[bool], bar: float | None = None) -> Figure:

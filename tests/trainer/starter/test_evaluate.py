@@ -47,6 +47,10 @@ def test_a_figure_without_a_bar_has_no_verdict() -> None:
     assert Figure("x", 0.5, 10).met is None and "met" not in Figure("x", 0.5, 10).line()
 
 
+def test_seconds_must_be_at_most_their_bar() -> None:
+    assert Figure("x", 0.2, 60, 0.3, form="seconds").met and not Figure("x", 0.4, 60, 0.3, form="seconds").met
+
+
 def test_the_table_counts_the_bars_that_are_met() -> None:
     table = format_figures([Figure("a", 0.9, 1, 0.8), Figure("b", 0.1, 1, 0.8), Figure("c", 0.1, 1)])
     assert table.splitlines()[-1] == "1 of 2 bars met"
