@@ -1,0 +1,152 @@
+"""The five-minute tour, timed in a real browser: start, 40 choices, run, gate, swap, chart.
+
+    python benchmarks/five_minute_tour.py
+
+A labeller who decides every pair by a rule (tour/labeller.py) opens the page of a fresh `prefloop serve` in Chromium,
+chooses with the keyboard at a person's pace, watches the run these choices start, and opens the win rates. The clock
+starts with the command, not with the page; every moment is something seen on the page. Afterwards, and no longer timed,
+the initial and the new model are asked for completions of held-out prompts. Exit status 0: the promoted checkpoint was
+in the header and in the chart within five minutes; 1: it was not, with the reason. What installing takes is left out.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Error, Page, sync_playwright
+from tour.labeller import Labeller
+from tour.page import TourPage
+from tour.report import LIMIT_S, Moments, choices_told, moments_table, shares_table, shortfall
+from tour.served import Served, TourStopped, served
+
+from app.simulation import Simulation
+from storage.errors import PrefLoopError
+from trainer.starter.rules import find_rule
+
+LABELS = 40  # choices that start a run where nothing is set
+COMPLETIONS = 300  # measured of each model
+WIDTH, HEIGHT = 1280, 800
+
+
+def main() -> int:
+    given = options()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the app is ended too
+    given.out.mkdir(parents=True, exist_ok=True)
+    errors: list[str] = []
+    with chromium(headed=given.headed) as page, served(given.out / "serve.log") as app:
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        report, reason = take(page, app, given)
+    told = [f"- an error on the page: {error}" for error in dict.fromkeys(errors)]
+    verdict = f"The tour failed: {reason}." if reason else f"The tour held: within {LIMIT_S:.0f} s."
+    whole = "\n\n".join([report, *(["\n".join(told)] if told else []), verdict])
+    (given.out / "tour.md").write_text(f"{whole}\n", encoding="utf-8")
+    print(f"\n{whole}")
+    return 1 if reason else 0
+
+
+def take(page: Page, app: Served, given: argparse.Namespace) -> tuple[str, str]:
+    """The whole tour: its report, and why it does not hold (empty where it does)."""
+    moments = Moments(zero=app.started, tell=lambda line: print(line, flush=True))
+    deadline = app.started + given.timeout
+    tour = TourPage(page, out=given.out, deadline=deadline, check=app.check)
+    run, stopped, parts = "", "", [f"Rule {given.rule}, {given.labels} choices, one every {given.pace:g} s."]
+    try:
+        url = app.address(deadline)
+        run = walk(tour, moments, url, given)
+    except (TourStopped, Error, httpx.HTTPError) as error:
+        stopped = str(error).strip().splitlines()[0]
+        with suppress(Error):
+            tour.picture("stopped")
+    parts.append(moments_table(moments.marked))
+    if run:
+        try:
+            reasons = tour.gate_reasons(run)
+            tour.picture("gate-reasons")
+            parts.append("\n".join(f"- {reason}" for reason in reasons))
+            parts.append(measure(url, run, given.rule))
+        except (TourStopped, Error, httpx.HTTPError, PrefLoopError) as error:
+            parts.append(f"What came after the chart stopped: {error}")
+    return "\n\n".join(parts), stopped or shortfall(moments)
+
+
+def walk(tour: TourPage, moments: Moments, url: str, given: argparse.Namespace) -> str:
+    """From the address to the chart; the run's id, whatever became of it."""
+    tour.open(url)
+    moments.mark("page", "the overview says where to begin")
+    tour.picture("page")
+    if given.labels != LABELS:
+        httpx.put(f"{url}/api/v1/schedule", json={"new_preferences": given.labels}, timeout=60).raise_for_status()
+    first = tour.begin()
+    moments.mark("start", "the first pair is shown")
+    tour.picture("start")
+    labeller = Labeller(find_rule(given.rule), given.otherwise)
+    choices = tour.label(labeller, first, labels=given.labels, pace_s=given.pace)
+    moments.mark("choices", choices_told(choices))
+    tour.picture("choices")
+    tour.go("train")
+    run, promoted = tour.follow_run(moments)
+    try:
+        moments.mark("chart", tour.chart(run))
+        tour.picture("chart")
+    except TourStopped:
+        if promoted:  # any other checkpoint may well have no point in the chart
+            raise
+    return run
+
+
+def measure(url: str, run: str, rule: str) -> str:
+    """Both models' completions of held-out prompts, through the OpenAI-compatible route."""
+    simulation, found = Simulation(url), find_rule(rule)
+    return shares_table(rule, [simulation.measure(m, found, completions=COMPLETIONS) for m in ("initial", run)])
+
+
+@contextmanager
+def chromium(*, headed: bool) -> Iterator[Page]:
+    """A page of the system's Chromium."""
+    path = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        sys.exit("No Chromium was found: install the package chromium, or name one in CHROMIUM_PATH.")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+        browser = playwright.chromium.launch(
+            executable_path=path, headless=not headed, args=[*arguments, *([] if headed else ["--disable-gpu"])]
+        )
+        try:
+            yield browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        finally:
+            browser.close()
+
+
+def options() -> argparse.Namespace:
+    summary, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rule", default="polite", help="what is preferred: a rule's name, not-RULE, module:function")
+    parser.add_argument(
+        "--otherwise", choices=("longer", "shorter"), default="longer", help="liked where the rule tells nothing apart"
+    )
+    parser.add_argument("--labels", type=int, default=LABELS, help=f"choices; other than {LABELS}: the schedule is set")
+    parser.add_argument("--pace", type=float, default=4.0, help="seconds from one choice to the next")
+    parser.add_argument("--out", type=Path, default=Path("test-results/tour"), help="folder for pictures, tour.md and serve.log")
+    parser.add_argument("--headed", action="store_true", help="show the browser")
+    parser.add_argument("--timeout", type=float, default=900.0, help="seconds after which the tour is given up")
+    given = parser.parse_args()
+    try:
+        find_rule(given.rule)
+    except ValueError as error:
+        parser.error(str(error))
+    if given.labels < 1 or given.pace < 0 or given.timeout <= 0:
+        parser.error("--labels must be at least 1, --pace at least 0, --timeout above 0")
+    return given
+
+
+if __name__ == "__main__":
+    sys.exit(main())
