@@ -44,7 +44,7 @@ def main() -> int:
         page.on("pageerror", lambda error: errors.append(str(error)))
         report, reason = take(page, app, given)
     told = [f"- an error on the page: {error}" for error in dict.fromkeys(errors)]
-    verdict = f"The tour failed: {reason}." if reason else f"The tour held: within {LIMIT_S:.0f} s."
+    verdict = f"The tour failed: {reason}" if reason else f"The tour held: within {LIMIT_S:.0f} s."
     whole = "\n\n".join([report, *(["\n".join(told)] if told else []), verdict])
     (given.out / "tour.md").write_text(f"{whole}\n", encoding="utf-8")
     print(f"\n{whole}")
@@ -135,7 +135,9 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--labels", type=int, default=LABELS, help=f"choices; other than {LABELS}: the schedule is set")
     parser.add_argument("--pace", type=float, default=4.0, help="seconds from one choice to the next")
-    parser.add_argument("--out", type=Path, default=Path("test-results/tour"), help="folder for pictures, tour.md and serve.log")
+    parser.add_argument(
+        "--out", type=Path, default=Path("test-results/tour"), help="folder for pictures, tour.md and serve.log"
+    )
     parser.add_argument("--headed", action="store_true", help="show the browser")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds after which the tour is given up")
     given = parser.parse_args()

@@ -178,8 +178,7 @@ class TourPage:
             view = TrainView(**self._page.evaluate(_TRAIN))
             for name, told in news.of(view):
                 moments.mark(name, told)
-                if name != "stage" or told == "training":
-                    self.picture(name if name != "stage" else told)
+                self.picture("-".join((told if name == "stage" else name).split()[:2]))
             if view.outcome in ENDED and (view.outcome != "promoted" or "swap" in news.told):
                 return view.run or view.listed, view.outcome == "promoted"
             self._left_ms("the end of the run" if "gate" not in news.told else "the swap")
