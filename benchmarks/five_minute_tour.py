@@ -38,14 +38,10 @@ def main() -> int:
     given = options()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the app is ended too
     given.out.mkdir(parents=True, exist_ok=True)
-    errors: list[str] = []
     with chromium(headed=given.headed) as page, served(given.out / "serve.log") as app:
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
         report, reason = take(page, app, given)
-    told = [f"- an error on the page: {error}" for error in dict.fromkeys(errors)]
     verdict = f"The tour failed: {reason}" if reason else f"The tour held: within {LIMIT_S:.0f} s."
-    whole = "\n\n".join([report, *(["\n".join(told)] if told else []), verdict])
+    whole = f"{report}\n\n{verdict}"
     (given.out / "tour.md").write_text(f"{whole}\n", encoding="utf-8")
     print(f"\n{whole}")
     return 1 if reason else 0
@@ -56,7 +52,7 @@ def take(page: Page, app: Served, given: argparse.Namespace) -> tuple[str, str]:
     moments = Moments(zero=app.started, tell=lambda line: print(line, flush=True))
     deadline = app.started + given.timeout
     tour = TourPage(page, out=given.out, deadline=deadline, check=app.check)
-    run, stopped, parts = "", "", [f"Rule {given.rule}, {given.labels} choices, one every {given.pace:g} s."]
+    url, run, stopped, parts = "", "", "", [f"Rule {given.rule}, {given.labels} choices, one every {given.pace:g} s."]
     try:
         url = app.address(deadline)
         run = walk(tour, moments, url, given)
@@ -65,14 +61,16 @@ def take(page: Page, app: Served, given: argparse.Namespace) -> tuple[str, str]:
         with suppress(Error):
             tour.picture("stopped")
     parts.append(moments_table(moments.marked))
-    if run:
-        try:
-            reasons = tour.gate_reasons(run)
+    try:
+        if run:
+            parts.append("\n".join(f"- {reason}" for reason in tour.gate_reasons(run)))
             tour.picture("gate-reasons")
-            parts.append("\n".join(f"- {reason}" for reason in reasons))
+        parts.extend(f"An error on the page: {error}" for error in tour.leave())
+        if run:
+            print(f"measuring {COMPLETIONS} completions of each model, no longer timed", flush=True)
             parts.append(measure(url, run, given.rule))
-        except (TourStopped, Error, httpx.HTTPError, PrefLoopError) as error:
-            parts.append(f"What came after the chart stopped: {error}")
+    except (TourStopped, Error, httpx.HTTPError, PrefLoopError) as error:
+        parts.append(f"What came after the chart stopped: {error}")
     return "\n\n".join(parts), stopped or shortfall(moments)
 
 

@@ -16,7 +16,7 @@ from tour.report import Choice, Moments
 from tour.served import TourStopped
 
 ENDED = ("promoted", "refused", "inconclusive", "succeeded", "failed", "cancelled")
-LOOK_MS = 100
+LOOK_MS = 200
 CHECK_MS = 5000  # between two looks at whether the server still runs, while the page is waited for
 CHARTED_S = 60  # for the chart, once its tab is opened
 EARLY_S = 0.1  # no lateness: the driver's own time
@@ -114,6 +114,9 @@ class TourPage:
         self._deadline = deadline
         self._check = check
         self._pictures = 0
+        self._errors: list[str] = []
+        page.on("console", lambda said: self._errors.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self._errors.append(str(error)))
 
     def picture(self, name: str) -> None:
         self._pictures += 1
@@ -129,6 +132,7 @@ class TourPage:
                 if "ERR_CONNECTION_REFUSED" not in str(error):
                     raise TourStopped(f"{url} could not be opened: {error}") from error
             self._pause(LOOK_MS)
+        self._errors.clear()  # that nothing listened yet is no error of the page
         self._see(
             "() => document.querySelector(\"#cards a[href='#label']\") !== null", "the first step on the overview"
         )
@@ -198,6 +202,12 @@ class TourPage:
             "run => document.querySelector('#run-detail h2')?.textContent.includes(run)", f"the page of {run}", run
         )
         return [text.strip() for text in self._page.locator("#run-detail .reasons li").all_text_contents()]
+
+    def leave(self) -> list[str]:
+        """Close the page, which asks the server again and again; the first lines of the errors it had."""
+        errors = list(dict.fromkeys(error.strip().split("\n")[0] for error in self._errors))
+        self._page.goto("about:blank")
+        return errors
 
     def _press(self, key: str, pair: Pair) -> None:
         """Press until the page takes it: a new pair takes no key in its first quarter of a second."""
