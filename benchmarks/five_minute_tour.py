@@ -22,14 +22,15 @@ import httpx
 from playwright.sync_api import Error, Page, sync_playwright
 from tour.labeller import Labeller
 from tour.page import TourPage
-from tour.report import LIMIT_S, Moments, choices_told, moments_table, shares_table, shortfall
+from tour.report import LIMIT_S, Moments, Report, choices_told, moments_table, shares_table, shortfall
 from tour.served import Served, TourStopped, served
 
+from app.runs import Schedule
 from app.simulation import Simulation
 from storage.errors import PrefLoopError
 from trainer.starter.rules import find_rule
 
-LABELS = 40  # choices that start a run where nothing is set
+LABELS = 40
 COMPLETIONS = 300  # measured of each model
 WIDTH, HEIGHT = 1280, 800
 
@@ -38,21 +39,20 @@ def main() -> int:
     given = options()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the app is ended too
     given.out.mkdir(parents=True, exist_ok=True)
+    report = Report(given.out / "tour.md")
     with chromium(headed=given.headed) as page, served(given.out / "serve.log") as app:
-        report, reason = take(page, app, given)
-    verdict = f"The tour failed: {reason}" if reason else f"The tour held: within {LIMIT_S:.0f} s."
-    whole = f"{report}\n\n{verdict}"
-    (given.out / "tour.md").write_text(f"{whole}\n", encoding="utf-8")
-    print(f"\n{whole}")
+        reason = take(page, app, given, report)
+    report.add(f"The tour failed: {reason}" if reason else f"The tour held: within {LIMIT_S:.0f} s.")
     return 1 if reason else 0
 
 
-def take(page: Page, app: Served, given: argparse.Namespace) -> tuple[str, str]:
-    """The whole tour: its report, and why it does not hold (empty where it does)."""
+def take(page: Page, app: Served, given: argparse.Namespace, report: Report) -> str:
+    """The whole tour; why it does not hold, empty where it does."""
     moments = Moments(zero=app.started, tell=lambda line: print(line, flush=True))
     deadline = app.started + given.timeout
     tour = TourPage(page, out=given.out, deadline=deadline, check=app.check)
-    url, run, stopped, parts = "", "", "", [f"Rule {given.rule}, {given.labels} choices, one every {given.pace:g} s."]
+    report.add(f"Rule {given.rule}, {given.labels} choices, one every {given.pace:g} s.")
+    url, run, stopped = "", "", ""
     try:
         url = app.address(deadline)
         run = walk(tour, moments, url, given)
@@ -60,18 +60,19 @@ def take(page: Page, app: Served, given: argparse.Namespace) -> tuple[str, str]:
         stopped = str(error).strip().splitlines()[0]
         with suppress(Error):
             tour.picture("stopped")
-    parts.append(moments_table(moments.marked))
+    report.add(moments_table(moments.marked))
     try:
         if run:
-            parts.append("\n".join(f"- {reason}" for reason in tour.gate_reasons(run)))
+            report.add("\n".join(f"- {reason}" for reason in tour.gate_reasons(run)))
             tour.picture("gate-reasons")
-        parts.extend(f"An error on the page: {error}" for error in tour.leave())
+        for error_told in tour.leave():
+            report.add(f"An error on the page: {error_told}")
         if run:
-            print(f"measuring {COMPLETIONS} completions of each model, no longer timed", flush=True)
-            parts.append(measure(url, run, given.rule))
+            print(f"\nmeasuring {COMPLETIONS} completions of each model, no longer timed", flush=True)
+            report.add(measure(url, run, given.rule))
     except (TourStopped, Error, httpx.HTTPError, PrefLoopError) as error:
-        parts.append(f"What came after the chart stopped: {error}")
-    return "\n\n".join(parts), stopped or shortfall(moments)
+        report.add(f"What came after the chart stopped: {error}")
+    return stopped or shortfall(moments)
 
 
 def walk(tour: TourPage, moments: Moments, url: str, given: argparse.Namespace) -> str:
@@ -79,7 +80,7 @@ def walk(tour: TourPage, moments: Moments, url: str, given: argparse.Namespace) 
     tour.open(url)
     moments.mark("page", "the overview says where to begin")
     tour.picture("page")
-    if given.labels != LABELS:
+    if given.labels != Schedule().new_preferences:  # what starts a run where nothing is set
         httpx.put(f"{url}/api/v1/schedule", json={"new_preferences": given.labels}, timeout=60).raise_for_status()
     first = tour.begin()
     moments.mark("start", "the first pair is shown")
@@ -131,7 +132,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--otherwise", choices=("longer", "shorter"), default="longer", help="liked where the rule tells nothing apart"
     )
-    parser.add_argument("--labels", type=int, default=LABELS, help=f"choices; other than {LABELS}: the schedule is set")
+    parser.add_argument(
+        "--labels", type=int, default=LABELS, help="choices; the schedule is set to it where its default differs"
+    )
     parser.add_argument("--pace", type=float, default=4.0, help="seconds from one choice to the next")
     parser.add_argument(
         "--out", type=Path, default=Path("test-results/tour"), help="folder for pictures, tour.md and serve.log"

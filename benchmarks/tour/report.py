@@ -1,10 +1,11 @@
-"""What the tour found, as moments and tables; pure but for the clock and the line printed as each moment comes."""
+"""What the tour found, as moments and tables, and the file that keeps them."""
 
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app.simulation import Measured
 
@@ -100,3 +101,16 @@ def shortfall(moments: Moments, *, limit_s: float = LIMIT_S) -> str:
     if chart.at_s > limit_s:
         return f"the chart came after {chart.at_s:.1f} s, the limit is {limit_s:.0f} s"
     return ""
+
+
+@dataclass
+class Report:
+    """Parts of Markdown, printed and kept in a file as they come: what was found stays, however the tour ends."""
+
+    path: Path
+    parts: list[str] = field(default_factory=list)
+
+    def add(self, part: str) -> None:
+        self.parts.append(part)
+        self.path.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
+        print(f"\n{part}", flush=True)

@@ -63,7 +63,7 @@ class Served:
                 return found[1]
             self.check()
             time.sleep(0.05)
-        raise TourStopped(f"prefloop serve printed no address: {self._end_of_log()}")
+        raise TourStopped(f"prefloop serve printed no address in time: {self._end_of_log()}")
 
     def check(self) -> None:
         """Raises TourStopped with the end of its log when the process is gone."""
