@@ -80,14 +80,15 @@ def policy_loss(
         difference = keep(new_logprobs - old_logprobs, mask)
         mean_ratio = masked_mean(q, mask)
         skipped = max_mean_ratio is not None and bool(mean_ratio > max_mean_ratio)
-        return PolicyLoss(
-            loss=loss * 0.0 if skipped else loss,
+        counts = PolicyLoss(
+            loss=loss,
             clip_fraction=masked_mean((clipped > plain).to(q.dtype), mask),
             approx_kl=masked_mean(difference**2 / 2, mask),
             old_kl=masked_mean(-difference, mask),
             mean_ratio=mean_ratio,
             skipped=skipped,
         )
+    return counts._replace(loss=loss * 0.0) if skipped else counts  # with its graph: other processes wait for gradients
 
 
 def value_loss(
@@ -104,6 +105,7 @@ def value_loss(
 
     TRL's later PPO has one more masked-in position here than in the policy loss; the mask says so.
     """
+    values, old_values, returns = (keep(tensor, mask) for tensor in (values, old_values, returns))
     if clip is None:
         plain = (values - returns) ** 2 / 2
         return ValueLoss(_aggregate(plain, mask, aggregation, tokens), torch.zeros_like(plain[0, 0]).detach())

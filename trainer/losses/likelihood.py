@@ -87,6 +87,7 @@ def dft_nll(logprobs: Tensor, mask: Tensor, *, tokens: Tensor | float | None = N
 
     It is Reward-GOLD with reward 1 and no floor under the probability.
     """
+    logprobs = keep(logprobs, mask)
     return masked_mean(-logprobs.detach().exp() * logprobs, mask, tokens=tokens)
 
 

@@ -166,7 +166,7 @@ def test_pro(case):
 @every("pro_masking")
 def test_pro_from_logits_with_the_positions_that_each_implementation_scores(case):
     x = inputs(case)
-    batch, width, length = x["input_ids"].shape
+    batch, width, _ = x["input_ids"].shape
     logits = x["logits_per_candidate"].transpose(0, 1).flatten(0, 1)
     ids = x["input_ids"].long().flatten(0, 1)
     # both drop the last column of a mask that is not shifted; as a mask over tokens it is that mask, one to the right
@@ -357,7 +357,9 @@ def test_rewards_and_advantages_of_trls_later_ppo(case):
     width = x["logprobs"].shape[-1]
     place, last = torch.arange(width), x["last_token_index"].unsqueeze(-1)
     tokens = place <= last
-    longer = place <= last + 1  # TRL scores one position after the last token where there is room, and keeps a value there
+    longer = (
+        place <= last + 1
+    )  # TRL scores one position after the last token where there is room, and keeps a value there
     ended = (x["postprocessed_responses"].long() == params["eos"]).any(dim=-1)
     scores = x["scores"]
     if params["missing_eos_penalty"] is not None:
