@@ -92,21 +92,21 @@ def offline_loss(
     constant: Tensor | float = 0.0
     if name == "reward_gold":
         weights = gain.unsqueeze(-1) * fixed.exp().clamp(min=gold_floor)
-    elif name in ("r_lol", "a_lol"):
-        assert log_ratio is not None
-        weights = (gain * _ratio(log_ratio, clip)).unsqueeze(-1)
-    elif name == "a_lol_seq":
-        weights = gain.unsqueeze(-1) * _ratio(fixed - reference, clip)
-    elif name in ("r_lol_kl", "a_lol_kl"):
-        assert reference is not None and log_ratio is not None
-        full = gain - kl_beta
-        guarded = (full < 0) & (log_ratio <= log_ratio_floor)
-        pushed = torch.where(guarded, torch.zeros_like(full), full)
-        # the value is the equation's whether guarded or not; only the gradient is withheld
-        constant = -(full - pushed) * fixed.sum(dim=-1) - kl_beta * reference.sum(dim=-1)
-        weights = pushed.unsqueeze(-1)
-    else:
+    elif name not in NEEDS_REFERENCE:
         weights = gain.unsqueeze(-1)
+    else:
+        assert reference is not None and log_ratio is not None
+        if name == "a_lol_seq":
+            weights = gain.unsqueeze(-1) * _ratio(fixed - reference, clip)
+        elif name in ("r_lol", "a_lol"):
+            weights = (gain * _ratio(log_ratio, clip)).unsqueeze(-1)
+        else:
+            full = gain - kl_beta
+            guarded = (full < 0) & (log_ratio <= log_ratio_floor)
+            pushed = torch.where(guarded, torch.zeros_like(full), full)
+            # the value is the equation's whether guarded or not; only the gradient is withheld
+            constant = -(full - pushed) * fixed.sum(dim=-1) - kl_beta * reference.sum(dim=-1)
+            weights = pushed.unsqueeze(-1)
     weights = weights * mask
     return OfflineLoss((-weights * logprobs).sum(dim=-1) + constant, weights, log_ratio, advantages, guarded)
 
