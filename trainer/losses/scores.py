@@ -55,8 +55,8 @@ def ranking_loss(
     out, or count one half each way. `present` [B, K] is 0 where a prompt has fewer completions. A prompt without a
     usable pair has the loss 0.
     """
-    scores = _float(scores)
     here = torch.ones_like(ranks, dtype=torch.bool) if present is None else present.bool()
+    scores = torch.where(here, _float(scores), 0.0)
     lead = scores.unsqueeze(2) - scores.unsqueeze(1)
     both = here.unsqueeze(2) & here.unsqueeze(1)
     better = (ranks.unsqueeze(2) < ranks.unsqueeze(1)) & both

@@ -8,6 +8,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 
@@ -228,8 +229,6 @@ def check_offline(case: dict, tolerance: float) -> None:
 
 @every("lolrl_sampling", "good_priority", "good_random", "all_priority")
 def test_draws_by_advantage(case):
-    import numpy
-
     x, expected = inputs(case), case["expected"]
     distribution = draws(case["params"]["sampling_strategy"], x["good_advantages"], x["bad_advantages"])
     assert distribution.places.tolist() == expected["sample_indices"]

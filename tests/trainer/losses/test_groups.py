@@ -81,6 +81,14 @@ def test_cispo_caps_the_weight_and_keeps_the_slope():
     assert new.grad.item() == pytest.approx(-10.0)  # PPO's clip would give 0 here
 
 
+def test_no_slope_flows_through_the_weight_of_cispo():
+    new = torch.tensor([[-1.0]], requires_grad=True)
+    grpo_loss(
+        new, torch.tensor([[-2.0]]), torch.tensor([2.0]), torch.ones(1, 1), kind="cispo", clip_high=5.0
+    ).backward()
+    assert new.grad.item() == pytest.approx(-2 * math.e)
+
+
 def test_the_kl_is_k3_and_its_correction_multiplies_by_the_ratio():
     new, old, reference = (torch.tensor([[value]]) for value in (-1.0, -1.1, -2.0))
     given = {"kind": "grpo", "reference": reference, "beta": 0.5, "clip": 0.9}

@@ -72,7 +72,10 @@ def test_a_ranking_is_the_mean_over_its_pairs():
 def test_every_prompt_weighs_the_same_whatever_its_number_of_completions():
     scores = torch.tensor([[1.0, 3.0, 0.0], [2.0, 0.0, math.nan]])
     ranks = torch.tensor([[2, 1, 3], [1, 2, 9]])
-    losses = ranking_loss(scores.nan_to_num(0.0), ranks, present=torch.tensor([[1, 1, 1], [1, 1, 0]]))
+    scores.requires_grad_()
+    losses = ranking_loss(scores, ranks, present=torch.tensor([[1, 1, 1], [1, 1, 0]]))
+    losses.sum().backward()
+    assert scores.grad[1, 2].item() == 0.0
     assert losses[1].item() == pytest.approx(minus_lsig(2), abs=1e-6)
 
 
