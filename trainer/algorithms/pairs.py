@@ -9,7 +9,8 @@ completion's tokens, for the policy and for the frozen reference,
 mean over pairs. `label_smoothing` e gives conservative DPO: -(1-e) log sigmoid(beta h) - e log sigmoid(-beta h)
 with h = u - v. The reference's log-probabilities are computed once, before training, and kept by the caller.
 
-Leaves out: the pairs (`trainer/dataset.py`), rows (`trainer/worker.py`), generation, the gate.
+Leaves out: the losses (`trainer/losses/pairs.py`), the pairs (`trainer/dataset.py`), rows (`trainer/worker.py`),
+generation, the gate.
 """
 
 import math
@@ -17,10 +18,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import Trainer, TrainingArguments, set_seed
 
@@ -44,35 +44,10 @@ from trainer.algorithms.reference import (
 from trainer.algorithms.start import Start, open_start, trainable
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode, length_limit
+from trainer.losses.pairs import PairLoss, dpo_loss
 from trainer.reporter import Reporter
 from trainer.shared_prefix import PairIds, SharedRows, pad_pairs, pair_logprobs, shares_prefix
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
-
-
-class PairLoss(NamedTuple):
-    """Per pair, each [B]: the loss, and the implicit rewards of both completions without gradient."""
-
-    losses: Tensor
-    chosen_rewards: Tensor
-    rejected_rewards: Tensor
-
-
-def dpo_loss(
-    chosen: Tensor,
-    rejected: Tensor,
-    reference_chosen: Tensor,
-    reference_rejected: Tensor,
-    *,
-    beta: float,
-    label_smoothing: float = 0.0,
-) -> PairLoss:
-    """Equation 7 on four vectors [B] of sequence log-probabilities, in nats; cDPO with `label_smoothing`."""
-    chosen_ratio = chosen - reference_chosen
-    rejected_ratio = rejected - reference_rejected
-    logits = beta * (chosen_ratio - rejected_ratio)
-    losses = -(1 - label_smoothing) * F.logsigmoid(logits) - label_smoothing * F.logsigmoid(-logits)
-    return PairLoss(losses, beta * chosen_ratio.detach(), beta * rejected_ratio.detach())
-
 
 # ---------------------------------------------------------------------------------------------- training
 
