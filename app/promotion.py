@@ -232,8 +232,10 @@ class Promotion:
             return ledger(session, limit=limit)
 
     def roll_back_target(self) -> str | None:
+        """The name of the checkpoint that a roll back would serve; None where there is none."""
         with self._database.read() as session:
-            return previously_served(session)
+            target = previously_served(session)
+            return get_checkpoint(session, target).name if target else None
 
     def _follow(self) -> None:
         """Make the slot serve what the ledger says; a failure is written down and the ledger's older word holds."""

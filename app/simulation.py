@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -103,7 +104,7 @@ class Simulation:
 
     def measure(self, model: str, rule: Rule, *, completions: int, seed: int = 0) -> Measured:
         """Sample `completions` completions of the held-out prompts at temperature 0.7 and apply the rule."""
-        prompts = list(self._prompts())
+        prompts = list(islice(self._prompts(), completions))
         if not prompts:
             raise Invalid("There are no held-out prompts to measure on.", hint="Import some with split heldout.")
         each = -(-completions // len(prompts))

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import psutil
@@ -36,8 +37,13 @@ def main() -> int:
     threads = str(run.config.get("threads", 1))
     os.environ |= {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
     os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1"}
+    from transformers.utils import logging as transformers_logging
+
     from trainer.worker import Worker
 
+    # the run's log is read on the page: bars of a terminal and notes to library authors are no news there
+    transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     return Worker(
         database,
         run,

@@ -138,4 +138,5 @@ def _quality_guard(quality: WinRate) -> GuardResult:
 
 
 def _range(interval: Interval) -> str:
-    return f"95% interval {interval.low:.1%} to {interval.high:.1%}"
+    near = any(f"{bound:.1%}" == "50.0%" for bound in (interval.low, interval.high))  # the digit that decides is shown
+    return f"95% interval {interval.low:.{3 if near else 1}%} to {interval.high:.{3 if near else 1}%}"
