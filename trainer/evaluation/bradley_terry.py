@@ -9,20 +9,21 @@ Legend: M models, N comparisons, C covariates, P distinct pairs.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.special import expit
 
-from trainer.evaluation.newton import minimise
+from trainer.evaluation.connectivity import connectivity
+from trainer.evaluation.newton import NoOptimum, minimise
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 # One prior for a fit without a finite optimum: strengths are normal with this standard deviation, 400 Elo points.
 PRIOR_SD = float(np.log(10.0))
+RUNAWAY = 25.0  # logits; odds of 10^11 are no estimate but a loss that falls for ever
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,16 @@ def fit_bradley_terry(
     covariate_ridge: float = 0.0,
     weights: Array | None = None,
 ) -> BradleyTerry:
-    """Fit model numbers a, b [N] with a's score [N] in 0..1; clusters [N] are cluster numbers, covariates [N, C].
+    """Fit model numbers a, b [N] with a's score [N] in 0..1; clusters [N] number the clusters from 0.
 
     Minimises sum_i w_i CE(s_i, P_i) + ridge/2 |theta|^2 + covariate_ridge/2 |beta|^2. Raises NoOptimum where that has
     no finite minimum (see connectivity.py; a ridge of 1/PRIOR_SD^2 gives one), ValueError for misshapen input.
     """
-    _check(a, b, scores, models)
+    _check(a, b, scores, models, clusters)
+    if ridge == 0:
+        links = connectivity(a, b, scores, models)
+        if len(links.finite) > 1 or not links.finite.all():
+            raise NoOptimum("the ratings are not finite or not comparable: not everyone took a point, however indirect")
     rows = np.zeros((len(a), 0)) if covariates is None else covariates
     w = np.ones(len(a)) if weights is None else weights
     problem = _fold(a, b, scores, w, rows, models)
@@ -93,6 +98,8 @@ def fit_bradley_terry(
 
     solved, hessian = minimise(loss, slope, np.zeros((1, size)))
     theta = solved[0]
+    if float(np.abs(theta).max()) > RUNAWAY:
+        raise NoOptimum(f"a parameter ran away beyond {RUNAWAY:g} logits: a style tells every win")
     inverse = np.linalg.inv(hessian[0])
     along = np.zeros(size)
     along[:models] = 1.0
@@ -107,16 +114,13 @@ def _fold(a: Indices, b: Indices, scores: Array, weights: Array, rows: Array, mo
     if rows.shape[1]:
         return _Problem(a, b, weights, weights * scores, rows, models)
     low, high = np.minimum(a, b), np.maximum(a, b)
-    keys, place = np.unique(low * models + high, return_inverse=True)
     of_low = np.where(a < b, scores, 1 - scores)
-    count = np.bincount(place, weights=weights, minlength=len(keys)).astype(np.float64)
-    total = np.bincount(place, weights=weights * of_low, minlength=len(keys)).astype(np.float64)
+    table = np.bincount(low * models + high, weights=weights, minlength=models * models)  # no sorting of N rows
+    keys = np.flatnonzero(table)
+    count = table[keys].astype(np.float64)
+    total = np.bincount(low * models + high, weights=weights * of_low, minlength=models * models)[keys]
     no_styles = np.zeros((len(keys), 0))
-    return _Problem(_int(keys // models), _int(keys % models), count, total, no_styles, models)
-
-
-def _int(values: NDArray[Any]) -> Indices:
-    return values.astype(np.int64)
+    return _Problem(keys // models, keys % models, count, total.astype(np.float64), no_styles, models)
 
 
 def _spread(problem: _Problem, row: Array) -> Array:
@@ -145,7 +149,7 @@ def _meat(a: Indices, b: Indices, residuals: Array, rows: Array, models: int, cl
         squared = residuals**2
         pairs = _Problem(a, b, squared, squared, rows, models)
         return _curvature(pairs, squared)
-    place = np.arange(len(a)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    place = np.arange(len(a)) if clusters is None else clusters
     size = int(place.max()) + 1
     scores = csr_array(
         coo_array(
@@ -161,11 +165,13 @@ def _meat(a: Indices, b: Indices, residuals: Array, rows: Array, models: int, cl
     return np.block([[meat, cross], [cross.T, styles.T @ styles]])
 
 
-def _check(a: Indices, b: Indices, scores: Array, models: int) -> None:
+def _check(a: Indices, b: Indices, scores: Array, models: int, clusters: Indices | None) -> None:
     if not (a.shape == b.shape == scores.shape) or a.ndim != 1 or len(a) == 0:
         raise ValueError(f"ratings need comparisons [N], got shapes {a.shape}, {b.shape} and {scores.shape}")
     if bool(np.any(a == b)):
         raise ValueError("a model cannot be rated by comparisons with itself: leave those out")
+    if clusters is not None and (clusters.shape != a.shape or clusters.min() < 0):
+        raise ValueError("clusters must be one number from 0 up per comparison")
     if min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= models:
         raise ValueError(f"model numbers must lie in 0..{models - 1}")
     if not bool(np.all((scores >= 0) & (scores <= 1))):

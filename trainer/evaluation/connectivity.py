@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 Indices = NDArray[np.int64]
@@ -32,7 +32,9 @@ def connectivity(a: Indices, b: Indices, scores: NDArray[np.float64], models: in
     won, lost = scores > 0, scores < 1
     beaten = np.concatenate([b[won], a[lost]])
     points = np.concatenate([a[won], b[lost]])
-    graph = coo_array((np.ones(len(points)), (points, beaten)), shape=(models, models)).tocsr()
+    took = np.zeros((models, models), dtype=np.bool_)
+    took[points, beaten] = True
+    graph = csr_array(took)
     islands, island = connected_components(graph, directed=True, connection="weak")
     _, strong = connected_components(graph, directed=True, connection="strong")
     finite = np.array([len(np.unique(strong[island == number])) == 1 for number in range(islands)])

@@ -1,7 +1,7 @@
 """Each labeller beside the others: agreement with the rest, and habits that are not about the texts.
 
 Leave-one-out: a labeller's verdict against the majority of the others on the same item, so that nobody agrees with
-himself. Outliers are flagged by an interval that lies below everyone's mean agreement; nothing is deleted. Speed is not
+himself. Outliers are flagged by an interval that lies below the median agreement; nothing is deleted. Speed is not
 here: it needs the times. Wrong for: labellers who saw other items than the rest did.
 """
 
@@ -49,7 +49,7 @@ def labeller_figures(labels: Sequence[Labelled]) -> dict[str, LabellerFigures]:
         by_rater.setdefault(label.rater, []).append(label)
     left_out = {rater: _others(rater, own, by_item) for rater, own in by_rater.items()}
     rates = [ways.with_ties.rate for ways in left_out.values() if ways.with_ties.rate is not None]
-    usual = float(np.mean(rates)) if rates else 0.0
+    usual = float(np.median(rates)) if rates else 0.0
     return {
         rater: LabellerFigures(
             labels=len(own),

@@ -197,8 +197,8 @@ def _task(
         raise ValueError(f"length control needs {MIN_PROMPTS} or more prompts with both lengths, got {n}")
     if not bool(np.all((scores >= 0) & (scores <= 1)) and np.all(np.isfinite(own)) and np.all(np.isfinite(baseline))):
         raise ValueError("length control needs scores in 0..1 and finite lengths: leave out invalid rows")
-    names = tuple(str(i) for i in range(n)) if prompts is None else tuple(prompts)
-    every = list(names) + list(anchors.prompts if anchors else ())
+    names: list[str | int] = [*(range(n) if prompts is None else prompts)]  # a number is nobody's prompt
+    every = names + list(anchors.prompts if anchors else ())
     units = {name: number for number, name in enumerate(dict.fromkeys(every))}
     hard = np.zeros(n) if difficulty is None else difficulty
     ridge = np.full(3, TINY_RIDGE)

@@ -65,7 +65,8 @@ def minimise(
         if not np.all(np.isfinite(decrement)):
             raise NoOptimum("the fit ran away: there is no finite optimum")
         if np.all(decrement <= TOLERANCE * np.maximum(1.0, value)):
-            return theta - step, hessian  # converges quadratically: this last step leaves rounding only
+            theta = theta - step  # converges quadratically: this last step leaves rounding only
+            return theta, slope(theta)[1]
         length = np.ones(len(theta))
         for _ in range(30):
             tried = loss(theta - length[:, None] * step)

@@ -119,7 +119,7 @@ def suspicions(pairs: Sequence[Pair]) -> list[str]:
         for name, lengths in ((pair.model_a, pair.length_a), (pair.model_b, pair.length_b)):
             if np.isfinite(lengths).all() and np.ptp(lengths) == 0:
                 notes.append(f"Every text of {name} is {lengths[0]:g} long: one text for all {pair.n} prompts?")
-        key = (pair.model_b, pair.prompts, tuple(pair.scores.tolist()), tuple(pair.length_a.tolist()))
+        key = (pair.model_b, pair.prompts, pair.scores.tobytes(), pair.length_a.tobytes())
         if np.ptp(pair.scores) > 0 and (same := seen.setdefault(key, pair.model_a)) != pair.model_a:
             notes.append(f"{same} and {pair.model_a} have equal verdicts against {pair.model_b}: one model twice?")
     return list(dict.fromkeys(notes))

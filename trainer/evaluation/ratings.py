@@ -197,13 +197,16 @@ def _residuals(a: Indices, b: Indices, scores: Array, strengths: Array) -> tuple
     models = len(strengths)
     low, high = np.minimum(a, b), np.maximum(a, b)
     of_low = np.where(a < b, scores, 1 - scores)
-    keys, place = np.unique(low * models + high, return_inverse=True)
-    n = np.bincount(place)
-    observed = np.bincount(place, weights=of_low) / n
+    places = low * models + high
+    table = np.bincount(places, minlength=models * models)
+    keys = np.flatnonzero(table)
+    n = table[keys]
+    observed = np.bincount(places, weights=of_low, minlength=models * models)[keys] / n
+    squared = np.bincount(places, weights=of_low**2, minlength=models * models)[keys] / n
     i, j = keys // models, keys % models
     p = expit(strengths[i] - strengths[j])
     spread = np.maximum(p * (1 - p), 1e-12)
-    phi = float(np.mean((of_low - p[place]) ** 2 / spread[place]))
+    phi = float(np.sum(n * (squared - 2 * p * observed + p**2) / spread) / len(a))
     z = (observed - p) / np.sqrt(max(phi, 1e-12) * spread / n)
     rows = [k for k in np.argsort(-np.abs(z), kind="stable") if n[k] >= MIN_PAIR]
     return tuple(Residual(int(i[k]), int(j[k]), int(n[k]), float(observed[k]), float(p[k]), float(z[k])) for k in rows)
