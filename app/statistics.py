@@ -16,6 +16,9 @@ from rich.table import Table
 def statistics(
     file: Annotated[Path, typer.Argument(help="JSON lines: prompt, model_a, model_b, score_a or outcome; .gz too.")],
     judge: Annotated[list[str] | None, typer.Option(help="A rater that is a judge, not a person; repeatable.")] = None,
+    length_effect: Annotated[
+        float | None, typer.Option(help="Length coefficient of this judge's earlier runs, for length control.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Win rates, ratings and agreement from a file of outcomes. Bad rows are told, left out, and end in status 1."""
@@ -33,7 +36,7 @@ def statistics(
         print(f"line {row.line}: left out: {row.reason}", file=sys.stderr)
     if not outcomes and not left_out:
         raise Invalid(f"There are no outcomes in {file}.", hint="It needs one JSON object per line.")
-    figures = report(outcomes, judges=judge or [])
+    figures = report(outcomes, judges=judge or [], known_effect=length_effect)
     figures |= {"rows": len(outcomes), "left_out": [{"line": row.line, "reason": row.reason} for row in left_out]}
     if as_json:
         print(json.dumps(figures, indent=1, allow_nan=False))

@@ -44,8 +44,9 @@ class LengthFigures:
 class LengthControl:
     """Ask it for one pair at a time."""
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[Pair], known_effect: float | None = None) -> None:
         self._pairs = pairs
+        self._known_effect = known_effect
         self._opponents: dict[str, set[str]] = {}
         for pair in pairs:
             self._opponents.setdefault(pair.model_a, set()).add(pair.model_b)
@@ -65,12 +66,17 @@ class LengthControl:
         data = (seen.scores[known], seen.length_a[known], seen.length_b[known])
         prompts = [prompt for prompt, keep in zip(pair.prompts, known, strict=True) if keep]
         try:
-            fit = length_controlled(*data, difficulty=hard, anchors=anchors)
+            fit = length_controlled(*data, difficulty=hard, anchors=anchors, known_effect=self._known_effect)
             if not fit.identifiable:
                 why = f"not identifiable: lengths hardly overlap (mean tanh {fit.mean_tanh:.2f})"
                 return LengthFigures(None, None, fit, seen.model_a, len(prompts), count, why)
             interval = length_controlled_interval(
-                *data, difficulty=hard, anchors=anchors, prompts=prompts, rounds=ROUNDS
+                *data,
+                difficulty=hard,
+                anchors=anchors,
+                known_effect=self._known_effect,
+                prompts=prompts,
+                rounds=ROUNDS,
             )
         except ValueError as error:
             return LengthFigures(None, None, None, seen.model_a, len(prompts), count, str(error))

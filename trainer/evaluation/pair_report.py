@@ -16,20 +16,27 @@ from trainer.evaluation.statistics import standard_error, win_rate
 ROUNDS = 500
 MIN_SLICE = 10  # prompts; smaller slices are shown and not tested
 MAX_OPPONENTS = 40  # of one baseline; more are left to the ratings
+MAX_NOTES = 5  # of one kind
 
 Row = dict[str, Any]
 
 
-def pair_rows(pairs: Sequence[Pair], notes: list[str]) -> list[Row]:
-    """One row per pair. `notes` gains a sentence for every length-controlled figure that cannot be given."""
-    control = LengthControl(pairs)
+def pair_rows(pairs: Sequence[Pair], notes: list[str], known_effect: float | None = None) -> list[Row]:
+    """One row per pair. `notes` gains the reasons for which length-controlled figures cannot be given.
+
+    known_effect: the length coefficient of earlier runs of this judge, as in length_control.py.
+    """
+    control = LengthControl(pairs, known_effect)
+    without: list[str] = []
     rows = []
     for pair in pairs:
         scores = pair.scores.tolist()
         rate = win_rate(scores) if pair.n else None
         lengths = control.of(pair)
         if lengths and lengths.why_not:
-            notes.append(f"No length-controlled win rate of {pair.model_a} against {pair.model_b}: {lengths.why_not}.")
+            without.append(
+                f"No length-controlled win rate of {pair.model_a} against {pair.model_b}: {lengths.why_not}."
+            )
         rows.append(
             {
                 "model_a": pair.model_a,
@@ -55,6 +62,9 @@ def pair_rows(pairs: Sequence[Pair], notes: list[str]) -> list[Row]:
                 "mean_length_b": _known_mean(pair.length_b.tolist()),
             }
         )
+    notes += without[:MAX_NOTES]
+    if len(without) > MAX_NOTES:
+        notes.append(f"{len(without) - MAX_NOTES} more pairs have none either: see length_control of each.")
     return rows
 
 
@@ -67,9 +77,11 @@ def paired_rows(pairs: Sequence[Pair], notes: list[str]) -> list[Row]:
             against.setdefault(pair.model_b, {})[pair.model_a] = scores
             against.setdefault(pair.model_a, {})[pair.model_b] = {prompt: 1 - s for prompt, s in scores.items()}
     rows = []
+    crowded = [baseline for baseline, opponents in against.items() if len(opponents) > MAX_OPPONENTS]
+    if crowded:
+        notes.append(f"More than {MAX_OPPONENTS} opponents are not compared two by two, but by models: {len(crowded)}.")
     for baseline, opponents in against.items():
-        if len(opponents) > MAX_OPPONENTS:
-            notes.append(f"The {len(opponents)} opponents of {baseline} are not compared two by two: see models.")
+        if baseline in crowded:
             continue
         names = list(opponents)
         for i, first in enumerate(names):

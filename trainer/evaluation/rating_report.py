@@ -22,7 +22,7 @@ def rating_report(rows: Sequence[Outcome], notes: list[str]) -> Row:
     number = {name: i for i, name in enumerate(names)}
     valid = [row for row in rows if row.score_a is not None and row.model_a != row.model_b]
     if not valid:
-        return {"models": {name: _unrated() for name in names}, "residuals": None, "style": None}
+        return {"models": {name: _unrated(name) for name in names}, "residuals": None, "style": None}
     a = np.array([number[row.model_a] for row in valid], dtype=np.int64)
     b = np.array([number[row.model_b] for row in valid], dtype=np.int64)
     scores = np.array([row.score_a for row in valid], dtype=np.float64)
@@ -36,7 +36,7 @@ def rating_report(rows: Sequence[Outcome], notes: list[str]) -> Row:
         notes.append("The models are not all linked by comparisons: ratings of different islands cannot be compared.")
     return {
         "models": {
-            name: _unrated() if model is None else vars(model)
+            name: _unrated(name) if model is None else {"model": name, **vars(model)}
             for name, model in zip(names, ratings.models, strict=True)
         },
         "residuals": _residuals(ratings, names),
@@ -44,8 +44,15 @@ def rating_report(rows: Sequence[Outcome], notes: list[str]) -> Row:
     }
 
 
-def _unrated() -> Row:
-    return {"rating": None, "interval": None, "comparisons": 0, "ranks": None, "reason": "no comparisons"}
+def _unrated(name: str) -> Row:
+    return {
+        "model": name,
+        "rating": None,
+        "interval": None,
+        "comparisons": 0,
+        "ranks": None,
+        "reason": "no comparisons",
+    }
 
 
 def _residuals(ratings: Ratings, names: Sequence[str]) -> Row:

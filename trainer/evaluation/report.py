@@ -21,8 +21,13 @@ from trainer.evaluation.sample_size import prompts_needed
 PLANNED = [(score, power) for score in (0.55, 0.6, 0.65) for power in (0.8, 0.9)]
 
 
-def report(outcomes: Sequence[Outcome], *, judges: Sequence[str] = ()) -> dict[str, Any]:
-    """All figures. judges: raters that are judges; those named `judge` or `judge:...` are, too."""
+def report(
+    outcomes: Sequence[Outcome], *, judges: Sequence[str] = (), known_effect: float | None = None
+) -> dict[str, Any]:
+    """All figures. judges: raters that are judges; those named `judge` or `judge:...` are, too.
+
+    known_effect: the length coefficient of earlier runs of the judge; it holds length control where nothing else does.
+    """
     rows = aligned(outcomes)
     raters = dict.fromkeys(row.rater for row in rows if row.rater)
     named = [name for name in raters if name in judges or name.partition(":")[0].lower() == "judge"]
@@ -34,14 +39,14 @@ def report(outcomes: Sequence[Outcome], *, judges: Sequence[str] = ()) -> dict[s
     counted = people if both else rows
     pairs = gather(counted)
     made = {
-        "pairs": pair_rows(pairs, notes),
+        "pairs": pair_rows(pairs, notes, known_effect),
         **rating_report(counted, notes),
         "paired": paired_rows(pairs, notes),
         "slices": slice_rows(pairs),
         **row_report(counted),
         **rater_report(rows, named),
         "self_preference": self_preferences(rows, named) if both else {},
-        "judges": {name: _of_judge(rows, name) for name in named} if both else {},
+        "judges": {name: _of_judge(rows, name, known_effect) for name in named} if both else {},
         "plan": _plan(pairs),
         "notes": notes,
     }
@@ -49,10 +54,10 @@ def report(outcomes: Sequence[Outcome], *, judges: Sequence[str] = ()) -> dict[s
     return {key: plain(value) for key, value in made.items()}
 
 
-def _of_judge(rows: Sequence[Outcome], name: str) -> dict[str, Any]:
+def _of_judge(rows: Sequence[Outcome], name: str, known_effect: float | None) -> dict[str, Any]:
     own, notes = [row for row in rows if row.rater == name], list[str]()
     return {
-        "pairs": pair_rows(gather(own), notes),
+        "pairs": pair_rows(gather(own), notes, known_effect),
         "models": rating_report(own, notes)["models"],
         **row_report(own),
         "notes": notes,
