@@ -7,6 +7,7 @@ of the baseline all of whose rows carry the tag `anchor`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,6 @@ from trainer.evaluation.statistics import Interval
 Array = NDArray[np.float64]
 
 ANCHOR = "anchor"
-ROUNDS = 500  # of the bootstrap here; the function's own default is 2,000
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,22 @@ class LengthFigures:
 class LengthControl:
     """Ask it for one pair at a time."""
 
-    def __init__(self, pairs: Sequence[Pair], known_effect: float | None = None) -> None:
-        self._pairs = pairs
+    def __init__(self, pairs: Sequence[Pair], known_effect: float | None = None, *, rounds: int) -> None:
+        """rounds of the bootstrap; 0 leaves the intervals out."""
+        self._rounds = rounds
         self._known_effect = known_effect
         self._opponents: dict[str, set[str]] = {}
+        self._against: dict[
+            str, list[tuple[Pair, dict[str, float]]]
+        ] = {}  # a baseline's pairs: its challengers' scores
         for pair in pairs:
             self._opponents.setdefault(pair.model_a, set()).add(pair.model_b)
             self._opponents.setdefault(pair.model_b, set()).add(pair.model_a)
+            if pair.model_a != pair.model_b:
+                for baseline, scores in ((pair.model_b, pair.scores), (pair.model_a, 1 - pair.scores)):
+                    by_prompt = dict(zip(pair.prompts, scores.tolist(), strict=True))
+                    self._against.setdefault(baseline, []).append((pair, by_prompt))
+        self._anchor_pairs = [pair for pair in pairs if pair.n and all(ANCHOR in tags for tags in pair.tags)]
 
     def of(self, pair: Pair) -> LengthFigures | None:
         """None where no prompt has both lengths."""
@@ -65,42 +74,38 @@ class LengthControl:
         count = 0 if anchors is None else len(anchors.scores)
         data = (seen.scores[known], seen.length_a[known], seen.length_b[known])
         prompts = [prompt for prompt, keep in zip(pair.prompts, known, strict=True) if keep]
+        held: dict[str, Any] = {"difficulty": hard, "anchors": anchors, "known_effect": self._known_effect}
+        interval: Interval | None = None
         try:
-            fit = length_controlled(*data, difficulty=hard, anchors=anchors, known_effect=self._known_effect)
+            fit = length_controlled(*data, **held)
             if not fit.identifiable:
                 why = f"not identifiable: lengths hardly overlap (mean tanh {fit.mean_tanh:.2f})"
                 return LengthFigures(None, None, fit, seen.model_a, len(prompts), count, why)
-            interval = length_controlled_interval(
-                *data,
-                difficulty=hard,
-                anchors=anchors,
-                known_effect=self._known_effect,
-                prompts=prompts,
-                rounds=ROUNDS,
-            )
+            if self._rounds:
+                interval = length_controlled_interval(*data, **held, prompts=prompts, rounds=self._rounds)
         except ValueError as error:
             return LengthFigures(None, None, None, seen.model_a, len(prompts), count, str(error))
         rate = 1 - fit.rate if turn else fit.rate
-        ends = Interval(1 - interval.high, 1 - interval.low) if turn else interval
-        return LengthFigures(rate, ends, fit, seen.model_a, len(prompts), count, None)
+        if interval and turn:
+            interval = Interval(1 - interval.high, 1 - interval.low)
+        return LengthFigures(rate, interval, fit, seen.model_a, len(prompts), count, None)
 
     def _difficulty(self, pair: Pair, seen: Pair) -> Array | None:
         if np.isfinite(seen.difficulty).all():
             return seen.difficulty
-        past = []
-        for other in self._pairs:
-            if other is pair or other.model_a == other.model_b or seen.model_b not in (other.model_a, other.model_b):
-                continue
-            scores = other.scores if other.model_b == seen.model_b else 1 - other.scores
-            by_prompt = dict(zip(other.prompts, scores.tolist(), strict=True))
-            past.append(np.array([by_prompt.get(prompt, np.nan) for prompt in seen.prompts]))
+        prompts = set(seen.prompts)
         # a challenger met on other prompts says nothing about these
-        return prompt_difficulty([scores for scores in past if np.isfinite(scores).mean() > 0.5])
+        past = [
+            np.array([scores.get(prompt, np.nan) for prompt in seen.prompts])
+            for other, scores in self._against.get(seen.model_b, [])
+            if other is not pair and len(prompts & scores.keys()) > len(prompts) / 2
+        ]
+        return prompt_difficulty(past)
 
     def _anchors(self, baseline: str, *, with_difficulty: bool) -> Anchors | None:
         parts = []
-        for pair in self._pairs:
-            if baseline not in (pair.model_a, pair.model_b) or not all(ANCHOR in tags for tags in pair.tags):
+        for pair in self._anchor_pairs:
+            if baseline not in (pair.model_a, pair.model_b):
                 continue
             seen = _turned(pair) if pair.model_a == baseline else pair
             known = np.isfinite(seen.length_a) & np.isfinite(seen.length_b)

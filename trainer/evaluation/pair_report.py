@@ -16,6 +16,7 @@ from trainer.evaluation.statistics import standard_error, win_rate
 ROUNDS = 500
 MIN_SLICE = 10  # prompts; smaller slices are shown and not tested
 MAX_OPPONENTS = 40  # of one baseline; more are left to the ratings
+MAX_BOOTSTRAPPED = 300  # pairs of a file, each of which costs up to half a second
 MAX_NOTES = 5  # of one kind
 
 Row = dict[str, Any]
@@ -26,7 +27,8 @@ def pair_rows(pairs: Sequence[Pair], notes: list[str], known_effect: float | Non
 
     known_effect: the length coefficient of earlier runs of this judge, as in length_control.py.
     """
-    control = LengthControl(pairs, known_effect)
+    draw = len(pairs) <= MAX_BOOTSTRAPPED
+    control = LengthControl(pairs, known_effect, rounds=ROUNDS if draw else 0)
     without: list[str] = []
     rows = []
     for pair in pairs:
@@ -51,7 +53,7 @@ def pair_rows(pairs: Sequence[Pair], notes: list[str], known_effect: float | Non
                 "length_controlled_win_rate": lengths.rate if lengths else None,
                 "length_controlled_interval": lengths.interval if lengths else None,
                 "length_control": lengths,
-                "bootstrap_interval": bootstrap_mean(pair.scores, rounds=ROUNDS) if pair.n > 1 else None,
+                "bootstrap_interval": bootstrap_mean(pair.scores, rounds=ROUNDS) if draw and pair.n > 1 else None,
                 "n_effective": rate.n_effective if rate else None,
                 "flips": pair.flips,
                 "invalid": pair.invalid,
@@ -62,6 +64,8 @@ def pair_rows(pairs: Sequence[Pair], notes: list[str], known_effect: float | Non
                 "mean_length_b": _known_mean(pair.length_b.tolist()),
             }
         )
+    if not draw:
+        notes.append(f"There are {len(pairs)} pairs: the intervals that need a bootstrap are left out.")
     notes += without[:MAX_NOTES]
     if len(without) > MAX_NOTES:
         notes.append(f"{len(without) - MAX_NOTES} more pairs have none either: see length_control of each.")
@@ -69,7 +73,7 @@ def pair_rows(pairs: Sequence[Pair], notes: list[str], known_effect: float | Non
 
 
 def paired_rows(pairs: Sequence[Pair], notes: list[str]) -> list[Row]:
-    """Every two opponents of one baseline on the prompts both were judged on; Holm over all of them."""
+    """Every two opponents of one baseline that never met directly, on their common prompts; Holm over all of them."""
     against: dict[str, dict[str, dict[str, float]]] = {}
     for pair in pairs:
         if pair.model_a != pair.model_b:
@@ -77,6 +81,7 @@ def paired_rows(pairs: Sequence[Pair], notes: list[str]) -> list[Row]:
             against.setdefault(pair.model_b, {})[pair.model_a] = scores
             against.setdefault(pair.model_a, {})[pair.model_b] = {prompt: 1 - s for prompt, s in scores.items()}
     rows = []
+    met = {frozenset((pair.model_a, pair.model_b)) for pair in pairs}
     crowded = [baseline for baseline, opponents in against.items() if len(opponents) > MAX_OPPONENTS]
     if crowded:
         notes.append(f"More than {MAX_OPPONENTS} opponents are not compared two by two, but by models: {len(crowded)}.")
@@ -87,7 +92,7 @@ def paired_rows(pairs: Sequence[Pair], notes: list[str]) -> list[Row]:
         for i, first in enumerate(names):
             for second in names[i + 1 :]:
                 common = [prompt for prompt in opponents[first] if prompt in opponents[second]]
-                if len(common) > 1:
+                if len(common) > 1 and frozenset((first, second)) not in met:
                     a, b = ([opponents[name][prompt] for prompt in common] for name in (first, second))
                     found = vars(paired_difference(a, b))
                     rows.append({"baseline": baseline, "model_a": first, "model_b": second, **found})

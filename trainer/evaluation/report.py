@@ -9,6 +9,7 @@ each judge's own are under `judges`, beside its agreement with people and the on
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.evaluation.agreement import RankAgreement, rank_agreement
 from trainer.evaluation.outcomes import Outcome
 from trainer.evaluation.pair_report import pair_rows, paired_rows, slice_rows, suspicions
 from trainer.evaluation.pairs import Pair, aligned, gather
@@ -36,9 +37,11 @@ def report(
     notes = [f"No row is of a rater named {name!r}." for name in judges if name not in raters]
     if both:
         notes.append(f"pairs and models are those of people; those of {', '.join(named)} are under judges.")
+    if len(named) > 1 and not people:
+        notes.append(f"All rows are of judges ({', '.join(named)}): each prompt's score is their mean.")
     counted = people if both else rows
     pairs = gather(counted)
-    made = {
+    made: dict[str, Any] = {
         "pairs": pair_rows(pairs, notes, known_effect),
         **rating_report(counted, notes),
         "paired": paired_rows(pairs, notes),
@@ -49,6 +52,9 @@ def report(
         "judges": {name: _of_judge(rows, name, known_effect) for name in named} if both else {},
         "plan": _plan(pairs),
         "notes": notes,
+    }
+    made["rank_agreement"] = {
+        name: _rank_agreement(made["models"], own["models"]) for name, own in made["judges"].items()
     }
     notes += suspicions(pairs) + unknown_orders(counted)
     return {key: plain(value) for key, value in made.items()}
@@ -62,6 +68,14 @@ def _of_judge(rows: Sequence[Outcome], name: str, known_effect: float | None) ->
         **row_report(own),
         "notes": notes,
     }
+
+
+def _rank_agreement(people: dict[str, Any], judge: dict[str, Any]) -> RankAgreement | None:
+    both = [name for name in people if people[name]["ranks"] and judge.get(name, {}).get("ranks")]
+    try:
+        return rank_agreement([people[name]["rating"] for name in both], [judge[name]["rating"] for name in both])
+    except ValueError:
+        return None
 
 
 def _plan(pairs: Sequence[Pair]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.inter_rater import fleiss_kappa
 
-from trainer.evaluation.agreement import agreement, ceiling, judge_agreement, kappa, majority, verdict
+from trainer.evaluation.agreement import agreement, ceiling, judge_agreement, kappa, majority, rank_agreement, verdict
 from trainer.evaluation.alpha import krippendorff_alpha
 from trainer.evaluation.labellers import Labelled, labeller_figures
 
@@ -82,6 +82,21 @@ def test_lengths_that_are_not_known_give_no_longest_judge() -> None:
 def test_a_judge_without_an_item_in_common_is_refused() -> None:
     with pytest.raises(ValueError, match="no comparison in common"):
         judge_agreement({item(1): 1}, {item(2): [1]})
+
+
+def test_a_rank_correlation_by_hand_and_how_little_nine_models_tell() -> None:
+    # one neighbouring pair of nine exchanged: 1 - 6 * 2 / (9 * 80)
+    found = rank_agreement([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 4, 6, 7, 8, 9])
+    assert found.correlation == pytest.approx(1 - 12 / 720)
+    generator = np.random.default_rng(0)
+    vague = rank_agreement(range(9), np.arange(9) + generator.normal(0, 3, 9))
+    assert vague.interval.high - vague.interval.low > 0.3
+
+
+@pytest.mark.parametrize("ratings", [[1, 2, 3], [1, 1, 1, 1]])
+def test_too_few_models_have_no_rank_correlation(ratings: list[float]) -> None:
+    with pytest.raises(ValueError, match="four or more"):
+        rank_agreement(ratings, ratings)
 
 
 def test_alpha_by_hand() -> None:

@@ -172,6 +172,13 @@ def test_one_estimate_of_both_is_narrower_than_people_alone() -> None:
     assert pooled["standard_error"] < pooled["people_only_error"]
 
 
+def test_a_judges_order_of_the_models_is_set_beside_peoples() -> None:
+    rows = judged(models=("a", "b", "c", "d", "e"))
+    both = [replace(r, rater=rater) for r in rows for rater in ("judge", "ann")]
+    assert report(both)["rank_agreement"]["judge"]["correlation"] == pytest.approx(1)
+    assert report(crowd())["rank_agreement"]["judge"] is None
+
+
 def test_a_judge_can_be_named() -> None:
     found = report(crowd(judge="gpt"), judges=["gpt", "nobody"])
     assert list(found["agreement"]) == ["gpt"]
@@ -229,3 +236,27 @@ def test_a_model_met_only_by_itself_has_no_rating() -> None:
     found = report([row(1, "a", "a", 0.5), row(1, "b", "c", 1.0), row(2, "b", "c", 0.0)])
     assert found["models"]["a"]["rating"] is None and found["models"]["a"]["comparisons"] == 0
     assert found["models"]["b"]["rating"] == pytest.approx(1000)
+
+
+def test_models_that_met_directly_are_not_compared_over_a_third() -> None:
+    rows = judged(20)
+    met = [row(i, "good", "fair", float(i % 2)) for i in range(20)]
+    compared = [{r["model_a"], r["model_b"]} for r in report(rows + met)["paired"] if r["baseline"] == "base"]
+    assert {"good", "fair"} not in compared and {"good", "poor"} in compared
+
+
+def test_hundreds_of_pairs_go_without_the_intervals_that_are_drawn() -> None:
+    generator = np.random.default_rng(0)
+    rows = []
+    for i in range(26):
+        for j in range(i):
+            for k in range(10):
+                lengths = {
+                    "length_a": float(generator.integers(100, 300)),
+                    "length_b": float(generator.integers(100, 300)),
+                }
+                rows.append(row(k, f"m{i}", f"m{j}", float(generator.integers(0, 2)), **lengths))
+    found = report(rows)
+    assert all(pair["bootstrap_interval"] is pair["length_controlled_interval"] is None for pair in found["pairs"])
+    assert all(0 < pair["length_controlled_win_rate"] < 1 for pair in found["pairs"])
+    assert any("bootstrap are left out" in note for note in found["notes"])
