@@ -134,7 +134,7 @@ def length_controlled_interval(
     counts = resampled_counts(task.units, rounds, seed)
     draws = []
     for part in np.array_split(counts, max(1, rounds * len(task.targets) // 400_000)):  # keeps memory at some 50 MB
-        tanh = _resampled_tanh(np.asarray(baseline_lengths - own_lengths, dtype=np.float64), task.rows_of(part))
+        tanh = resampled_tanh(np.asarray(baseline_lengths - own_lengths, dtype=np.float64), task.rows_of(part))
         try:
             draws.append(task.rates(task.fit(tanh, part), part))
         except NoOptimum:
@@ -174,7 +174,7 @@ class _Task:
         return np.asarray((rows * fitted).sum(axis=1) / rows.sum(axis=1))
 
 
-def _resampled_tanh(difference: Array, rows: Array) -> Array:
+def resampled_tanh(difference: Array, rows: Array) -> Array:
     """tanh of the differences [n] over the ddof-1 deviation that each round's rows [R, n] have."""
     total = rows.sum(axis=1, keepdims=True)
     mean = rows @ difference[:, None] / np.maximum(total, 1)

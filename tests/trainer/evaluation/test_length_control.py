@@ -10,6 +10,7 @@ from trainer.evaluation.length_control import (
     length_controlled,
     length_controlled_interval,
     prompt_difficulty,
+    resampled_tanh,
     tanh_length,
 )
 
@@ -29,6 +30,15 @@ def test_tanh_lengths_by_hand() -> None:
     # differences 100, 0, -100: deviation 100 with two degrees of freedom
     found = tanh_length(np.array([100.0, 200, 300]), np.array([200.0, 200, 200]))
     assert found == pytest.approx([0.761594156, 0.0, -0.761594156])
+
+
+def test_a_resampled_standardisation_is_that_of_the_rows_it_repeats() -> None:
+    difference = np.array([100.0, -40.0, 0.0, 250.0, 60.0])
+    counts = np.array([[1.0, 1, 1, 1, 1], [2, 0, 1, 1, 1]])
+    repeated = np.array([100.0, 100.0, 0.0, 250.0, 60.0])
+    found = resampled_tanh(difference, counts)
+    assert found[0] == pytest.approx(tanh_length(np.zeros(5), difference))
+    assert found[1, [0, 0, 2, 3, 4]] == pytest.approx(tanh_length(np.zeros(5), repeated))
 
 
 def test_without_a_length_effect_it_is_the_win_rate() -> None:

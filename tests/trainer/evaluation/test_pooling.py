@@ -38,6 +38,13 @@ def test_a_judge_that_agrees_narrows_what_people_alone_leave_open() -> None:
     assert found.standard_error < 0.85 * found.people_only_error
 
 
+def test_the_weight_left_open_is_the_one_with_the_least_error() -> None:
+    people, judge = judged(250, 2, noise=1.5)
+    split = people[:120], judge[:120], judge[120:]
+    errors = [pool(*split, weight=weight).standard_error for weight in np.linspace(0, 1, 101)]
+    assert pool(*split, weight=None).weight == pytest.approx(np.argmin(errors) / 100, abs=0.06)
+
+
 def test_a_judge_at_random_is_given_no_weight() -> None:
     generator = np.random.default_rng(3)
     people = (generator.random(200) < 0.6).astype(float)

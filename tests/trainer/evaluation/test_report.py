@@ -47,8 +47,9 @@ def crowd(seed: int = 1, judge: str = "judge") -> list[Outcome]:
 
 def turn(r: Outcome) -> Outcome:
     lengths = {"length_a": r.length_b, "length_b": r.length_a}
+    difficulty = None if r.difficulty is None else -r.difficulty
     score = None if r.score_a is None else 1 - r.score_a
-    return replace(r, model_a=r.model_b, model_b=r.model_a, score_a=score, order=None, **lengths)
+    return replace(r, model_a=r.model_b, model_b=r.model_a, score_a=score, difficulty=difficulty, order=None, **lengths)
 
 
 def test_the_figures_of_a_pair_by_hand() -> None:
@@ -113,6 +114,26 @@ def test_the_length_controlled_win_rate_is_of_model_a_whoever_is_the_baseline() 
     there, back = report(rows)["pairs"], report(turned)["pairs"]
     for x, y in zip(there, back, strict=True):
         assert x["length_controlled_win_rate"] + y["length_controlled_win_rate"] == pytest.approx(1)
+
+
+def test_a_known_difficulty_turns_with_its_row() -> None:
+    generator = np.random.default_rng(7)
+    hard = generator.normal(size=120)
+    rows = [
+        replace(r, difficulty=hard[i], score_a=float(generator.random() < 1 / (1 + np.exp(-2 * hard[i]))))
+        for r in judged(models=("good", "fair"))
+        for i in (int(r.prompt),)
+    ]
+    anchors = [  # which must be read from the same side as the others
+        replace(r, model_a="concise", score_a=float(hard[int(r.prompt)] > 0), tags=("anchor",)) for r in rows[:240]
+    ]
+    there = report(rows + anchors)["pairs"]
+    mixed = report([turn(r) if i % 3 == 2 else r for i, r in enumerate(rows)] + anchors)["pairs"]
+    back = report([turn(r) for r in rows] + anchors)["pairs"]
+    for x, y, z in zip(there[:2], mixed[:2], back[:2], strict=True):
+        assert x["length_control"]["fit"]["difficulty"] > 1
+        assert y["length_controlled_win_rate"] == pytest.approx(x["length_controlled_win_rate"])
+        assert z["length_controlled_win_rate"] == pytest.approx(1 - x["length_controlled_win_rate"])
 
 
 def test_anchor_pairs_hold_the_length_effect_of_the_others() -> None:
