@@ -22,6 +22,7 @@ from app.labelling import Labelling
 from app.promotion import Promotion
 from app.runs import Runs
 from app.scheduler import Scheduler
+from app.selection import SELECTIONS
 from app.serving.engine import Engine
 from app.serving.slot import Slot
 from app.settings import Settings
@@ -109,7 +110,14 @@ def build_application(settings: Settings) -> Application:
         device=settings.device,
         canary=settings.canary,
     )
-    maker = ComparisonMaker(database, engine, ahead=settings.comparisons_ahead, sampling=sampling)
+    maker = ComparisonMaker(
+        database,
+        engine,
+        ahead=settings.comparisons_ahead,
+        sampling=sampling,
+        samples=settings.samples,
+        selection=SELECTIONS[settings.selection](),
+    )
     labelling = Labelling(database, maker)
     launcher = Launcher(
         data_dir=settings.data_dir,

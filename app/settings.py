@@ -1,6 +1,7 @@
 """The only reader of the environment: PREFLOOP_* variables, which the command line may override."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,6 +29,10 @@ class Settings(BaseSettings):
     canary: bool = Field(True, description="off: no roll back by itself")
     gate_prompts: int = Field(300, ge=8, le=300, description="how many held-out prompts the gate uses at most")
     comparisons_ahead: int = Field(12, ge=1, le=100, description="comparisons kept ready before anyone asks")
+    selection: Literal["plain", "least_alike", "same_content"] = Field(
+        "same_content", description="which two of the samples make a comparison for training"
+    )
+    samples: int = Field(4, ge=2, le=32, description="completions sampled for it, of which two are shown")
     max_new_tokens: int = Field(160, ge=1, le=4096, description="longest completion shown to people, in tokens")
     loaded_checkpoints: int = Field(3, ge=2, le=16, description="how many models are kept in memory")
 

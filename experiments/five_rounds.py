@@ -35,9 +35,7 @@ def main() -> int:
         Project(Path(folder) / "data", seed=given.seed, canary=True) as project,
     ):
         initial = project.measure("initial", wishes, n=given.completions)
-        print(
-            "| round | wish | decided | gate | served | wish before | after | right | well-formed | distinct |"
-        )
+        print("| round | wish | decided | gate | served | wish before | after | right | well-formed | distinct |")
         print("|---|---|---|---|---|---|---|---|---|---|")
         print(f"| 0 | | | | initial | | | {kept(initial)} |", flush=True)
         before, reasons = initial, []

@@ -27,7 +27,7 @@ import torch
 from app.comparisons import ComparisonMaker
 from app.labelling import Labelling
 from app.main import build_application
-from app.selection import Selection
+from app.selection import SELECTIONS, Selection
 from app.settings import Settings
 from storage.evaluations import get_gate_decision
 from storage.runs import claim_run, get_run
@@ -108,10 +108,15 @@ class Project:
         self.seed = seed
         self.settings = Settings(data_dir=folder, auto_train=False, canary=canary, device="cpu")
         self.application = build_application(self.settings)
-        given: dict[str, Any] = {"seed": seed, "ahead": 1, "sampling": SHOWN}
-        given |= {} if selection is None else {"selection": selection}
-        given |= {} if samples is None else {"samples": samples}
-        maker = ComparisonMaker(self.application.database, self.application.engine, **given)
+        maker = ComparisonMaker(
+            self.application.database,
+            self.application.engine,
+            ahead=1,
+            sampling=SHOWN,
+            samples=samples or self.settings.samples,
+            selection=selection or SELECTIONS[self.settings.selection](),
+            seed=seed,
+        )
         self.labelling = Labelling(self.application.database, maker)
         self._labels = 0
 

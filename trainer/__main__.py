@@ -42,7 +42,7 @@ def main() -> int:
     from trainer.worker import Worker
 
     # the run's log is read on the page: bars of a terminal and notes to library authors are no news there
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     return Worker(
         database,

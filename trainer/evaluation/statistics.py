@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-_SAME = 1e-12  # scores closer than this differ by rounding only
+SAME = 1e-12  # scores closer than this differ by rounding only
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A two-sided confidence interval of a share, both ends in 0..1."""
+    """A two-sided confidence interval: of a share with both ends in 0..1, elsewhere in the figure's own unit."""
 
     low: float
     high: float
@@ -52,7 +52,7 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """
     if not n > 0:
         raise ValueError(f"an interval needs at least one trial, got n = {n}: leave out what was not counted")
-    if not -_SAME * n <= successes <= n * (1 + _SAME):
+    if not -SAME * n <= successes <= n * (1 + SAME):
         raise ValueError(f"successes must lie between 0 and n = {n}, got {successes}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}: for 95 per cent give 0.95")
@@ -89,7 +89,28 @@ def win_rate(scores: Sequence[float], confidence: float = 0.95) -> WinRate:
             raise ValueError(f"a score must lie in 0 (loss) to 1 (win), got {score}: leave out invalid ones")
     rate = math.fsum(scores) / n
     n_effective = float(n)
-    if max(scores) - min(scores) > _SAME:
+    if max(scores) - min(scores) > SAME:
         variance = math.fsum((score - rate) ** 2 for score in scores) / (n - 1)
         n_effective = n * rate * (1 - rate) / variance
     return WinRate(rate, wilson(rate * n_effective, n_effective, confidence), n, n_effective)
+
+
+def standard_error(scores: Sequence[float]) -> float:
+    """Standard error of the mean of per-prompt scores: n-1 standard deviation / sqrt n. ValueError below two scores."""
+    n = len(scores)
+    if n < 2:
+        raise ValueError(f"a standard error needs at least two scores, got {n}: compare more prompts")
+    mean = math.fsum(scores) / n
+    return math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / (n - 1) / n)
+
+
+def interval_of_estimate(rate: float, error: float, confidence: float = 0.95) -> Interval:
+    """Interval of a share estimated at `rate` with standard error `error` > 0: Wilson at n_eff = rate(1-rate)/error^2.
+
+    For shares whose error does not come from a plain mean (pooled, clustered). It never leaves 0..1; at a rate of
+    exactly 0 or 1 there is no such n_eff and ValueError is raised.
+    """
+    if not (0 < rate < 1 and error > 0):
+        raise ValueError(f"n_eff needs a rate inside (0, 1) and a positive error, got {rate} and {error}")
+    n_effective = rate * (1 - rate) / error**2
+    return wilson(rate * n_effective, n_effective, confidence)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.evaluation.statistics import accuracy, wilson, win_rate
+from trainer.evaluation.statistics import accuracy, interval_of_estimate, standard_error, wilson, win_rate
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT.parent / "shared" / "eval" / "stats" / "stats.json"
@@ -93,6 +93,25 @@ def test_the_interval_covers_the_truth_in_95_per_cent_of_simulations(prompts: in
         interval = win_rate([1.0] * w + [0.5] * t + [0.0] * loss).interval
         covered += repeats * (interval.low <= truth <= interval.high)
     assert 0.925 <= covered / rounds <= 0.975
+
+
+def test_the_standard_error_by_hand() -> None:
+    # 1 0 .5 1: deviations^2 sum to .6875, / 3 / 4, root
+    assert standard_error([1, 0, 0.5, 1]) == pytest.approx(0.23935678)
+    with pytest.raises(ValueError, match="got 1"):
+        standard_error([1.0])
+
+
+def test_the_interval_of_an_estimate_is_that_of_a_mean_with_its_error() -> None:
+    scores = [1.0] * 30 + [0.5] * 10 + [0.0] * 20
+    mean = win_rate(scores)
+    assert interval_of_estimate(mean.rate, standard_error(scores)).low == pytest.approx(mean.interval.low)
+
+
+@pytest.mark.parametrize(("rate", "error"), [(0.0, 0.1), (1.0, 0.1), (0.5, 0.0)])
+def test_an_estimate_without_spread_has_no_such_interval(rate: float, error: float) -> None:
+    with pytest.raises(ValueError, match="n_eff"):
+        interval_of_estimate(rate, error)
 
 
 def test_importing_it_loads_neither_torch_nor_numpy() -> None:

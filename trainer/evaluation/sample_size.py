@@ -1,0 +1,42 @@
+"""How many prompts a fixed plan needs, before the first verdict: one look, a given difference, a given power.
+
+Normal approximation. Wrong for plans that look more than once (sequential.py) and for soft scores, which need fewer.
+"""
+
+import math
+from statistics import NormalDist
+
+
+def prompts_needed(score: float, *, tie_rate: float = 0.0, power: float = 0.8, alpha: float = 0.05) -> int:
+    """Prompts to tell a true mean `score` from .5, two-sided at `alpha`, where a share `tie_rate` of verdicts is tied.
+
+    n = ceil((z_alpha s0 + z_power s1)^2 / d^2), d = score - .5, s0^2 = (1 - t)/4, s1^2 = s0^2 - d^2.
+    Raises ValueError where the score is .5 or cannot be reached with so many ties.
+    """
+    if not 0 <= tie_rate < 1 or not 0 < power < 1 or not 0 < alpha < 1:
+        raise ValueError(f"tie rate, power and alpha must be shares, got {tie_rate}, {power} and {alpha}")
+    gap = abs(score - 0.5)
+    if not 0 < gap <= (1 - tie_rate) / 2:
+        raise ValueError(f"a score of {score} with {tie_rate:.0%} ties cannot be told from .5 by any number of prompts")
+    null = math.sqrt((1 - tie_rate) / 4)
+    other = math.sqrt(max(0.0, null**2 - gap**2))
+    normal = NormalDist()
+    needed = ((normal.inv_cdf(1 - alpha / 2) * null + normal.inv_cdf(power) * other) / gap) ** 2
+    return math.ceil(needed - 1e-9)
+
+
+def half_width(n: int, *, score: float = 0.5, tie_rate: float = 0.0, confidence: float = 0.95) -> float:
+    """Half the width of the plain interval of n prompts at a mean `score`: z sqrt((score(1-score) - t/4) / n)."""
+    if n < 1:
+        raise ValueError(f"a plan needs at least one prompt, got {n}")
+    variance = score * (1 - score) - tie_rate / 4
+    if variance < 0:
+        raise ValueError(f"a score of {score} cannot be reached with {tie_rate:.0%} ties")
+    return NormalDist().inv_cdf(0.5 + confidence / 2) * math.sqrt(variance / n)
+
+
+def shrunk_by_noise(score: float, accuracy: float) -> float:
+    """The score seen through a judge that is right with probability `accuracy`, both ways: .5 + (2q-1)(s-.5)."""
+    if not 0 <= score <= 1 or not 0 <= accuracy <= 1:
+        raise ValueError(f"score and accuracy must lie in 0..1, got {score} and {accuracy}")
+    return 0.5 + (2 * accuracy - 1) * (score - 0.5)
