@@ -15,6 +15,8 @@ from pathlib import Path
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
+from app.selection import SELECTIONS
+from app.settings import Settings
 from trainer.algorithms import pairs
 from trainer.configs import DPOConfig
 from trainer.examples import Pair
@@ -27,7 +29,6 @@ from trainer.starter.prompts import Prompt
 from trainer.starter.rules import find_rule
 
 SETTINGS = (
-    {"epochs": 20, "target_margin": 0.0},
     {"epochs": 25, "target_margin": 0.2},
     {"epochs": 25, "target_margin": 0.35},
     {"epochs": 25, "target_margin": 0.5},
@@ -51,14 +52,18 @@ def messages_of(prompt: Prompt) -> list[dict[str, str]]:
     return [dict(message) for message in prompt["messages"]]
 
 
-def label(policy: Policy, prompts: list[Prompt], rule: object, chance: random.Random) -> list[Pair]:
-    """Pairs of two samples at temperature 1 that the rule tells apart."""
-    twice = [messages_of(p) for p in prompts for _ in range(2)]
-    seeds = [chance.randrange(2**31) for _ in twice]
-    made = generate(policy, twice, sampling=Sampling(temperature=1.0, max_new_tokens=160), seeds=seeds)
-    decided = []
+def label(policy: Policy, prompts: list[Prompt], rule: object, chance: random.Random, shown: Settings) -> list[Pair]:
+    """Pairs, selected of samples at temperature 1 as the product does by default, that the rule tells apart."""
+    asked = [messages_of(p) for p in prompts for _ in range(shown.samples)]
+    seeds = [chance.randrange(2**31) for _ in asked]
+    made = generate(policy, asked, sampling=Sampling(temperature=1.0, max_new_tokens=160), seeds=seeds)
+    select, decided = SELECTIONS[shown.selection](), []
     for number, prompt in enumerate(prompts):
-        texts = [made[2 * number].text, made[2 * number + 1].text]
+        samples = made[number * shown.samples : (number + 1) * shown.samples]
+        different = list(dict.fromkeys(g.text.strip() for g in samples))
+        if len(different) < 2:
+            continue
+        texts = [different[index] for index in select(messages_of(prompt), different)]
         liked = [rule(messages_of(prompt), text) for text in texts]  # type: ignore[operator]
         if liked[0] != liked[1]:
             first = 0 if liked[0] else 1
@@ -80,13 +85,14 @@ def main() -> None:
     parser.add_argument("--rule", default="polite")
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--selection", choices=sorted(SELECTIONS), default=Settings().selection)
     parser.add_argument("--on", choices=sorted(REPEATS), default="validation", help="the split to measure on")
     given = parser.parse_args()
     rule, chance, policy = find_rule(given.rule), random.Random(given.seed), load_policy(WEIGHTS, device="cpu")
     prompts = packaged_prompts()
     train = [p for p in prompts if p["split"] == "train"]
     measured = [p for p in prompts if p["split"] == given.on] * REPEATS[given.on]
-    decided = label(policy, chance.sample(train, given.labels), rule, chance)
+    decided = label(policy, chance.sample(train, given.labels), rule, chance, Settings(selection=given.selection))
     print(f"{given.labels} labels, {len(decided)} decided\n\n| epochs | target margin | steps | {given.rule} | right |")
     print(f"|---|---|---|---|---|\n| 0 | | 0 {measure(policy, measured, rule)}", flush=True)
     for setting in SETTINGS:
