@@ -28,11 +28,13 @@ from trainer.starter.check import is_right, packaged_prompts
 from trainer.starter.prompts import Prompt
 from trainer.starter.rules import find_rule
 
+OLDER = {"beta": 0.1, "learning_rate": 1e-3, "epochs": 25, "target_margin": 0.35}  # the default until 2026-11-20
 SETTINGS = (
-    {"epochs": 25, "target_margin": 0.2},
-    {"epochs": 25, "target_margin": 0.35},
-    {"epochs": 25, "target_margin": 0.5},
-    {"epochs": 25, "target_margin": 1.0},
+    OLDER,
+    {"target_margin": 2.0},
+    {"target_margin": 3.0},
+    {"target_margin": 4.0},
+    {"target_margin": 6.0},
 )
 REPEATS = {"validation": 3, "heldout": 2}  # samples of each prompt measured on
 
@@ -93,7 +95,7 @@ def main() -> None:
     train = [p for p in prompts if p["split"] == "train"]
     measured = [p for p in prompts if p["split"] == given.on] * REPEATS[given.on]
     decided = label(policy, chance.sample(train, given.labels), rule, chance, Settings(selection=given.selection))
-    print(f"{given.labels} labels, {len(decided)} decided\n\n| epochs | target margin | steps | {given.rule} | right |")
+    print(f"{given.labels} labels, {len(decided)} decided\n\n| beta | target margin | steps | {given.rule} | right |")
     print(f"|---|---|---|---|---|\n| 0 | | 0 {measure(policy, measured, rule)}", flush=True)
     for setting in SETTINGS:
         with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +111,8 @@ def main() -> None:
                 device="cpu",
             )
             figures = measure(load_policy(output, device="cpu"), measured, rule)
-        print(f"| {setting['epochs']} | {setting['target_margin']} | {result.steps} {figures}", flush=True)
+        beta = setting.get("beta", DPOConfig().beta)
+        print(f"| {beta} | {setting['target_margin']} | {result.steps} {figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -77,8 +77,9 @@ class AlgorithmConfig(BaseModel):
 class DPOConfig(AlgorithmConfig):
     """Direct preference optimisation (Rafailov et al. 2023). Defaults are tuned on the starter model."""
 
+    learning_rate: LearningRate = 5e-4
     beta: float = Field(
-        0.1,
+        1.0,
         gt=0,
         le=100,
         description="Weight of the reference: nats of log-ratio are multiplied by it to give a reward.",
@@ -88,10 +89,10 @@ class DPOConfig(AlgorithmConfig):
         0.0, ge=0, lt=0.5, description="Share of choices taken to be the wrong way round (conservative DPO)."
     )
     epochs: int = Field(
-        25, ge=1, le=1000, description="Passes over the examples; the target margin ends most runs earlier."
+        60, ge=1, le=1000, description="Passes over the examples; the target margin ends most runs earlier."
     )
     target_margin: float = Field(
-        0.35,
+        3.0,
         ge=0,
         le=1000,
         description="Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off.",

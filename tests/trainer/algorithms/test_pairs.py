@@ -26,6 +26,7 @@ from trainer.tensors import pad_rows, sequence_logprobs
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "dpo_sequence.json"
 SMALL = {
+    "beta": 0.1,
     "target_margin": 0.0,
     "batch_size": 4,
     "epochs": 2,
