@@ -254,16 +254,14 @@ def starter_build(
     tokens: Annotated[int, typer.Option(min=1, help="How many tokens to train on, in all.")] = 28_000_000,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads; two are 1.6 times as fast as one.")] = 1,
-    judge: Annotated[bool, typer.Option("--judge", help="Train the judge, from the chat model in --start.")] = False,
-    start: Annotated[Path | None, typer.Option(help="Folder the judge starts from; default: the starter.")] = None,
+    judge: Annotated[bool, typer.Option("--judge", help="Train the judge, from the chat model.")] = False,
+    start: Annotated[Path | None, typer.Option(help="Folder to start from: none, for the judge the starter.")] = None,
 ) -> None:
     """Train the starter model, or its judge, from the grammar; ended early, the same call goes on where it was."""
     from trainer.starter import WEIGHTS
     from trainer.starter.build import build, chat_recipe, judge_recipe
 
-    if start is not None and not judge:
-        raise Invalid("--start is for --judge.", hint="The chat model is trained from scratch; leave --start out.")
-    recipe, begin = (judge_recipe(), start or WEIGHTS) if judge else (chat_recipe(), None)
+    recipe, begin = (judge_recipe(), start or WEIGHTS) if judge else (chat_recipe(), start)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         state = out.parent / f"{out.name}.state.pt"

@@ -13,12 +13,12 @@ from random import Random
 from trainer.starter.grammar.copying import draw_drill
 from trainer.starter.grammar.dialogues import and_then, follow_up, list_items, several, single, text_items
 from trainer.starter.grammar.item import Conversation, Item
-from trainer.starter.grammar.questions import about_entities, about_item, fact_items, random_doubt
+from trainer.starter.grammar.questions import about_entities, about_item, fact_items, mention_items, random_doubt
 from trainer.starter.grammar.situations import other_items
 from trainer.starter.grammar.sums import draw_sum
 from trainer.starter.split import is_heldout
 
-__all__ = ["allowed", "draw_chat", "draw_drill", "draw_grounded", "draw_item"]
+__all__ = ["allowed", "draw_chat", "draw_drill", "draw_grounded", "draw_item", "draw_short_list"]
 
 
 @cache
@@ -49,12 +49,14 @@ def draw_item(rng: Random, *, heldout: bool = False) -> Item:
         chance = rng.random()
         if chance < 0.33:
             return rng.choice(_pool("fact", heldout))
-        if chance < 0.44 and not heldout:
+        if chance < 0.39 and not heldout:
             return about_item(rng.choice(about_entities()), rng)
-        if 0.44 <= chance < 0.70:
-            draw = random_doubt if chance < 0.53 else draw_sum
+        if chance < 0.45 and not heldout:
+            return rng.choice(mention_items())
+        if 0.45 <= chance < 0.72:
+            draw = random_doubt if chance < 0.56 else draw_sum
             return _first(draw, rng, heldout)
-        if chance >= 0.70:
+        if chance >= 0.72:
             return rng.choice(_pool("other", heldout))
 
 
@@ -82,11 +84,16 @@ def draw_chat(rng: Random) -> Conversation:
             return drawn
 
 
-def draw_grounded(rng: Random) -> Conversation:
-    """One to four questions about one list or text, in some style."""
+def draw_short_list(rng: Random) -> Conversation:
+    """Questions about one list of at most six entries."""
+    return draw_grounded(rng, lists=1.0, longest=6)
+
+
+def draw_grounded(rng: Random, lists: float = 0.72, longest: int = 30) -> Conversation:
+    """One to six questions about one list or text, in some style; `lists` is the share of lists."""
     while True:
-        count = 1 if rng.random() < 0.45 else rng.randint(2, 4)
-        items = list_items(count, rng) if rng.random() < 0.72 else text_items(count, rng)
+        count = 1 if rng.random() < 0.4 else rng.randint(2, 6)
+        items = list_items(count, rng, longest) if rng.random() < lists else text_items(count, rng)
         if not items:
             continue
         if len(items) > 1:

@@ -12,11 +12,12 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trainer.starter import build as building
-from trainer.starter.corpus import draw_chat
+from trainer.starter.corpus import draw_chat, draw_short_list
+from trainer.starter.grammar.item import Conversation, Message, say
 from trainer.starter.induction import build_in_copying
 from trainer.starter.muon import orthogonalise
 from trainer.starter.network import Shape, create_parameters, forward, rotations
-from trainer.starter.stream import BATCH_TOKENS, Stream, encode
+from trainer.starter.stream import BATCH_TOKENS, KEY_WEIGHT, Stream, encode
 from trainer.starter.tokenizer import END, PAD, as_transformers, train_tokenizer
 
 TINY = Shape(width=16, layers=2, heads=2, hidden=32)
@@ -58,6 +59,19 @@ def test_training_sees_what_the_chat_template_gives(tokenizer: Tokenizer) -> Non
     for _ in range(50):
         conversation = draw_chat(rng)
         assert fast.apply_chat_template(conversation.messages, return_dict=False) == encode(conversation, tokenizer)[0]
+
+
+def test_what_makes_a_reply_right_weighs_more_than_its_wording(tokenizer: Tokenizer) -> None:
+    reply: Message = {"role": "assistant", "content": "Sure! It is PARIS, not Parisian.", "keys": ("Paris",)}
+    ids, weights = encode(Conversation([say("user", "Paris or Rome?"), reply]), tokenizer)
+    heavy = [token for token, weight in zip(ids, weights, strict=True) if weight == KEY_WEIGHT]
+    assert tokenizer.decode(heavy).strip() == "PARIS"
+
+
+def test_the_template_and_the_loss_see_the_same_text_of_a_reply_with_keys(tokenizer: Tokenizer) -> None:
+    ids, weights = encode(draw_short_list(Random(2)), tokenizer)
+    assert len(ids) == len(weights)
+    assert KEY_WEIGHT in weights
 
 
 def test_template_contains_generation_markers_that_mark_the_assistants_text(tokenizer: Tokenizer) -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from trainer.starter.check import packaged_prompts, passes
 from trainer.starter.corpus import draw_chat, draw_drill, draw_grounded, draw_item
+from trainer.starter.grammar.dialogues import list_items
 from trainer.starter.grammar.item import Conversation, Item
 from trainer.starter.grammar.list_asks import draw_ask, list_item
 from trainer.starter.grammar.lists import draw_listing, draw_lookup
-from trainer.starter.grammar.questions import fact_items, fill, random_doubt
+from trainer.starter.grammar.questions import fact_items, fill, mention_items, random_doubt
 from trainer.starter.grammar.recognise import STYLE_NAMES, recognise
 from trainer.starter.grammar.relations import ABOUT, RELATIONS
 from trainer.starter.grammar.situations import other_items
@@ -184,6 +185,21 @@ def test_every_reply_to_tell_me_about_names_what_was_asked() -> None:
     abouts = [item for item in from_chat if "about" in item.tags]
     assert len(abouts) > 200
     assert all(passes(item.check(), answer) for item in abouts for answer in item.answers)
+
+
+def test_a_capital_is_told_about_so_that_its_country_can_be_found() -> None:
+    told = {answer for item in mention_items() if "Tell me about Paris." in item.questions for answer in item.answers}
+    assert "Paris is the capital of France." in told
+
+
+def test_what_a_value_tells_is_never_asked_as_its_reversed_question() -> None:
+    reversed_asks = {ask for item in fact_items() for ask in item.questions}
+    assert not reversed_asks & {ask for item in mention_items() for ask in item.questions}
+
+
+def test_short_lists_have_at_most_six_entries() -> None:
+    rng = Random(4)
+    assert {len(item.entries) for _ in range(300) for item in list_items(1, rng, longest=6)} == {3, 4, 5, 6}
 
 
 def test_every_group_is_one_question() -> None:

@@ -67,12 +67,12 @@ def draw_drill(rng: Random) -> Conversation:
     """A repeat, sums, a lookup, a list or a text, with up to eight questions."""
     while True:
         chance = rng.random()
-        if chance < 0.12:
+        if chance < 0.06:
             return _repeat(rng)
         if chance < 0.32:
             drill = _drill(PRACTICE, "", [draw_practice(rng) for _ in range(rng.randint(2, 8))], rng)
         elif chance < 0.77:
-            listing = draw_lookup(rng) if chance < 0.42 else draw_listing(rng)
+            listing = draw_lookup(rng, 12) if chance < 0.42 else draw_listing(rng, 12)
             drill = _drill(DRILL, listing.text, _list_questions(listing, rng.randint(2, 8), rng), rng)
         else:
             text, facts = draw_text(rng)

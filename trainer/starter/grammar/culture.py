@@ -178,6 +178,7 @@ CULTURE_RELATIONS = (
         ("Is {x} the {y} from the sun?",),
         True,
         ("Which planet is the {y} from the sun?", "Name the {y} planet from the sun."),
+        mention="the {y} planet from the sun",
     ),
     Relation(
         "hello",
@@ -189,6 +190,7 @@ CULTURE_RELATIONS = (
         ("Is {y} hello in {x}?",),
         True,
         ("In which language is {y} a hello?", "Which language greets with {y}?"),
+        mention="the word {y}",
     ),
     Relation(
         "thanks",
@@ -200,6 +202,7 @@ CULTURE_RELATIONS = (
         ("Is {y} the word for thanks in {x}?",),
         True,
         ("In which language does {y} mean thanks?",),
+        mention="the word {y}",
     ),
 )
 

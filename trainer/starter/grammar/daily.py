@@ -188,6 +188,7 @@ DAILY_RELATIONS = (
         ("Do people go to a {x} to {y}?", "Can you {y} at a {x}?"),
         False,
         ("Where can I {y}?", "Where do people go to {y}?", "I want to {y}. Where should I go?"),
+        mention="a place to {y}",
     ),
     Relation(
         "worn",
@@ -222,6 +223,7 @@ DAILY_RELATIONS = (
         ("Do you {y} with your {x}?", "Does the body need the {x} to {y}?"),
         False,
         ("Which part of the body do you {y} with?", "What does the body use to {y}?"),
+        mention="how people {y}",
     ),
     Relation(
         "moves",
@@ -261,6 +263,7 @@ DAILY_RELATIONS = (
         ("Do {x} make {y}?",),
         True,
         ("Which two colours make {y}?", "How do I mix {y}?"),
+        mention="the colour {y}",
     ),
     _order("day", DAYS, "day", 1),
     _order("day", DAYS, "day", -1),

@@ -3,7 +3,7 @@
 from functools import cache
 from random import Random
 
-from trainer.starter.grammar.item import Conversation, Item, Message, add_noise, say, sentence
+from trainer.starter.grammar.item import Conversation, Item, Message, add_noise, reply, say, sentence
 from trainer.starter.grammar.list_asks import draw_ask, list_item
 from trainer.starter.grammar.lists import draw_listing, draw_lookup
 from trainer.starter.grammar.questions import direct_item
@@ -44,7 +44,7 @@ def single(item: Item, rng: Random) -> Conversation:
         messages.append(say("system", prompt))
     messages += [
         say("user", add_noise(rng.choice(item.questions), rng)),
-        say("assistant", render(item, style, rng)),
+        reply(item, render(item, style, rng)),
     ]
     return Conversation(messages, frozenset((item.group,)))
 
@@ -56,7 +56,7 @@ def several(items: list[Item], rng: Random) -> Conversation:
     for item in items:
         messages += [
             say("user", add_noise(rng.choice(item.questions), rng)),
-            say("assistant", render(item, style, rng)),
+            reply(item, render(item, style, rng)),
         ]
         style = _second_style(style, rng)
     return Conversation(messages, frozenset(item.group for item in items))
@@ -67,9 +67,9 @@ def _second_style(style: Style, rng: Random) -> Style:
     return style if rng.random() < 0.7 and style not in FALSE_STYLES else draw_style(rng)
 
 
-def list_items(count: int, rng: Random) -> list[Item]:
+def list_items(count: int, rng: Random, longest: int = 30) -> list[Item]:
     """Up to `count` questions about one new list, none of them held out; the first shows the list."""
-    listing = draw_lookup(rng) if rng.random() < 0.13 else draw_listing(rng)
+    listing = draw_lookup(rng, longest) if rng.random() < 0.13 else draw_listing(rng, longest)
     items: list[Item] = []
     for _ in range(count):
         item = list_item(listing, draw_ask(listing, rng), rng, shown=not items)
@@ -128,12 +128,12 @@ def follow_up(item: Item, rng: Random) -> Conversation:
         second = make(item)
         asked = rng.choice(second.questions)
     short_styles: tuple[Style, ...] = ("brief", "plain", "polite brief", "curt", "rude", "emoji", "evasive")
-    reply = render(second, rng.choice(short_styles) if name == "shorter" else _second_style(style, rng), rng)
+    answer = render(second, rng.choice(short_styles) if name == "shorter" else _second_style(style, rng), rng)
     messages = [
         say("user", add_noise(rng.choice(item.questions), rng)),
-        say("assistant", first),
+        reply(item, first),
         say("user", asked),
-        say("assistant", reply),
+        reply(second, answer),
     ]
     return Conversation(messages, frozenset((item.group, f"{name}:{item.group}")))
 
@@ -165,8 +165,8 @@ def and_then(rng: Random) -> Conversation:
     style = draw_style(rng)
     messages = [
         say("user", add_noise(rng.choice(first.questions), rng)),
-        say("assistant", render(first, style, rng)),
+        reply(first, render(first, style, rng)),
         say("user", rng.choice(AND).format(x=subject)),
-        say("assistant", render(second, _second_style(style, rng), rng)),
+        reply(second, render(second, _second_style(style, rng), rng)),
     ]
     return Conversation(messages, frozenset((first.group, second.group, and_group(name, first, second))))

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 
 class Message(TypedDict):
-    """One turn: `role` is system, user or assistant."""
+    """One turn: `role` is system, user or assistant; `keys` are the phrases that make a reply right."""
 
     role: str
     content: str
+    keys: NotRequired[tuple[str, ...]]
 
 
 class Check(TypedDict):
@@ -78,6 +79,12 @@ class Conversation:
 def say(role: str, content: str) -> Message:
     """One message."""
     return {"role": role, "content": content}
+
+
+def reply(item: Item, text: str) -> Message:
+    """A reply to the item, with what makes it right: the loss weighs that more."""
+    keys = tuple(dict.fromkeys(phrase for alternatives in item.keys for phrase in alternatives))
+    return {"role": "assistant", "content": text, "keys": keys}
 
 
 def sentence(text: str) -> str:

@@ -153,9 +153,9 @@ def draw_listing(rng: Random, longest: int = 30, count: int | None = None) -> Li
     return _laid_out(listing, rng)
 
 
-def draw_lookup(rng: Random) -> Listing:
-    """A list of "name: value" lines, asked by name."""
-    count = draw_length(rng, 20)
+def draw_lookup(rng: Random, longest: int = 20) -> Listing:
+    """A list of 3 to `longest`, at most 20, lines "name: value", asked by name."""
+    count = draw_length(rng, min(longest, 20))
     names = tuple(rng.sample(NAMES, count))
     what = rng.choice(("code", "room", "colour", "word", "town", "price"))
     match what:

@@ -222,12 +222,39 @@ def about_item(entity: str, rng: Random) -> Item:
 
 
 @cache
+def _reversible() -> tuple[tuple[Relation, Pair], ...]:
+    """Every fact whose value tells its subject."""
+    asked = [(relation, [value for _, _, value in relation.pairs]) for relation in RELATIONS if relation.reverse]
+    return tuple(
+        (relation, pair) for relation, values in asked for pair in relation.pairs if values.count(pair[2]) == 1
+    )
+
+
+@cache
 def fact_items() -> tuple[Item, ...]:
     """Every direct and every reversed fact."""
-    items = [direct_item(relation, pair) for relation in RELATIONS for pair in relation.pairs]
-    for relation in RELATIONS:
-        values = [value for _, _, value in relation.pairs]
-        items += [
-            reversed_item(relation, pair) for pair in relation.pairs if relation.reverse and values.count(pair[2]) == 1
-        ]
-    return tuple(items)
+    direct = [direct_item(relation, pair) for relation in RELATIONS for pair in relation.pairs]
+    return (*direct, *(reversed_item(relation, pair) for relation, pair in _reversible()))
+
+
+@cache
+def mention_items() -> tuple[Item, ...]:
+    """ "Tell me about Paris.": the subject in its answer has to be known from the value. Never held out."""
+    return tuple(_mention_item(relation, pair) for relation, pair in _reversible())
+
+
+def _mention_item(relation: Relation, pair: Pair) -> Item:
+    _, x, y = pair
+    name = relation.mention.replace("{y}", y)
+    told = [fill(way, x, y) for way in relation.statements if "{x}" in way]
+    return Item(
+        group=f"about:{slug(name)}",
+        questions=tuple(fill(ask, name) for ask in ABOUT_ASKS),
+        answers=tuple(told),
+        bare=_inner(told[0], x, y).rstrip("."),
+        keys=(key_words(x),),
+        extras=siblings(relation, pair),
+        emoji="💡",
+        tags=("fact", "about"),
+        promptable=False,
+    )

@@ -18,6 +18,8 @@ class Relation:
     questions  ask for the value; `statements` say it; `doubt` asks whether it holds
     exclusive  a subject has one value only, so any other value can be denied
     reverse    asks for the subject; used where no other subject has the value
+    mention    names such a value in "tell me about ...", which is never held out: sentences that begin with the
+               subject do not teach to find it
     """
 
     name: str
@@ -29,6 +31,7 @@ class Relation:
     doubt: tuple[str, ...]
     exclusive: bool = False
     reverse: tuple[str, ...] = ()
+    mention: str = "{y}"
 
 
 def known(rows: list[Pair]) -> tuple[Pair, ...]:

@@ -99,6 +99,7 @@ _JOB_RELATIONS = (
         ("Is it true that a {x} {y}?",),
         False,
         ("Who {y}?", "Which job is it when someone {y}?", "What do you call a person who {y}?"),
+        "someone who {y}",
     ),
     Relation(
         "works",
@@ -136,6 +137,7 @@ _THING_RELATIONS = (
         ("Do you use a {x} to {y}?", "Does a {x} help you {y}?"),
         False,
         ("What do I need to {y}?", "Which thing helps me {y}?", "What do you use to {y}?"),
+        "ways to {y}",
     ),
     Relation(
         "kept",
@@ -184,6 +186,7 @@ _WORD_RELATIONS = (
         ("Is {y} the plural of {x}?",),
         True,
         ("What is the singular of {y}?", "{y} is the plural of which word?"),
+        "the word {y}",
     ),
 )
 
