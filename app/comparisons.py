@@ -165,18 +165,21 @@ class ComparisonMaker:
 
     def _pick(self, session: Session, split: Split) -> Prompt | None:
         """One of the prompts that were compared least often, by a fair draw."""
-        query = (
-            select(col(Prompt.id), func.count(col(Comparison.id)))
+        counted = (
+            select(col(Prompt.id).label("id"), func.count(col(Comparison.id)).label("used"))
             .outerjoin(Comparison, col(Comparison.prompt_id) == col(Prompt.id))
-            .where(Prompt.split == split, col(Prompt.offered))
+            .where(Prompt.split == split, col(Prompt.offered), col(Prompt.id).not_in(self._unusable))
             .group_by(col(Prompt.id))
-            .order_by(col(Prompt.id))
+            .subquery()
         )
-        usable = [(prompt_id, used) for prompt_id, used in session.exec(query) if prompt_id not in self._unusable]
-        if not usable:
+        least = session.exec(
+            select(counted.c.used, func.count()).group_by(counted.c.used).order_by(counted.c.used)
+        ).first()
+        if least is None:
             return None
-        least = min(used for _, used in usable)
-        return session.get(Prompt, self._random.choice([prompt_id for prompt_id, used in usable if used == least]))
+        used, prompts = least
+        drawn = select(counted.c.id).where(counted.c.used == used).order_by(counted.c.id)
+        return session.get(Prompt, session.exec(drawn.offset(self._random.randrange(prompts)).limit(1)).one())
 
     def _training_pair(self, prompt: Prompt, against: str | None = None) -> list[Completion] | None:
         """Two different sound completions, by the served model or by it and `against`; None when no try gave two."""

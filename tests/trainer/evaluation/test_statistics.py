@@ -1,3 +1,4 @@
+import gzip
 import json
 import subprocess
 import sys
@@ -9,8 +10,7 @@ import pytest
 from trainer.evaluation.statistics import accuracy, interval_of_estimate, standard_error, wilson, win_rate
 
 ROOT = Path(__file__).parents[3]
-GOLDEN = ROOT.parent / "shared" / "eval" / "stats" / "stats.json"
-needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason="no golden figures beside the repository")
+GOLDEN = ROOT / "tests" / "golden" / "intervals.json.gz"
 
 
 def test_wilson_gives_the_textbook_interval_for_fifteen_of_twenty() -> None:
@@ -122,16 +122,14 @@ def test_importing_it_loads_neither_torch_nor_numpy() -> None:
     assert done.stdout.strip() == "False"
 
 
-@needs_golden
 def test_wilson_agrees_with_statsmodels_on_the_golden_counts() -> None:
-    for case in json.loads(GOLDEN.read_text())["intervals"]:
+    for case in json.loads(gzip.decompress(GOLDEN.read_bytes()))["intervals"]:
         interval = wilson(case["wins"], case["n"])
         assert [interval.low, interval.high] == pytest.approx(case["wilson"], abs=1e-9)
 
 
-@needs_golden
 def test_win_rate_agrees_with_the_golden_intervals_with_ties() -> None:
-    for case in json.loads(GOLDEN.read_text())["neff_wilson"]:
+    for case in json.loads(gzip.decompress(GOLDEN.read_bytes()))["neff_wilson"]:
         result = win_rate([1.0] * case["w"] + [0.5] * case["t"] + [0.0] * case["l"])
         assert result.n_effective == pytest.approx(case["n_eff"], abs=1e-9)
         assert result.interval.low == pytest.approx(case["lo"], abs=1e-9)
