@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from trainer.starter.card import RECORD
+from trainer.starter.card import RECORD, read_record
 from trainer.starter.induction import build_in_copying
 from trainer.starter.judge.pairs import draw_judgement
 from trainer.starter.muon import Muon, split_parameters
@@ -236,11 +236,13 @@ def build(
     """Train on `tokens` tokens in all, from scratch or from the folder `start`, and write the model to `out`.
 
     With `state`, a file, progress is saved there and a call that finds it goes on, also after the last token of an
-    earlier plan if `tokens` is now larger. Lines with loss, speed and remaining time go to `report`. Another number of
+    earlier plan if `tokens` is now larger. `start` is a folder that a build made: its record becomes part of the new
+    one. Lines with loss, speed and remaining time go to `report`. Another number of
     threads may round sums otherwise: the same model to rounding, not to the bit.
     """
     torch.set_num_threads(threads)
     shape, recipe = shape or Shape(), recipe or chat_recipe()
+    begun_from = read_record(start) if start is not None else None
     if state is not None and state.exists():
         training = Training.load(state, shape, seed, recipe)
         report(f"going on after {training.tokens / 1e6:.1f}M tokens, {training.seconds / 60:.1f} minutes")
@@ -283,6 +285,7 @@ def build(
         "tokens": training.tokens,
         "steps": training.step,
         "seconds": round(training.seconds),
+        "start": begun_from,
     }
     _write_json(out / RECORD, record)
     report(

@@ -40,7 +40,7 @@ on other subjects."""
 
 def write_card(folder: Path, figures: Sequence[Figure], *, judge: bool) -> None:
     """Write `README.md` into a weights folder. Raises FileNotFoundError where its build left no record."""
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record = read_record(folder)
     chosen = [figure for figure in figures if figure.name.startswith(JUDGE_PREFIX) is judge]
     parts = [
         _JUDGE if judge else _CHAT,
@@ -53,13 +53,30 @@ def write_card(folder: Path, figures: Sequence[Figure], *, judge: bool) -> None:
     (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
+def read_record(folder: Path) -> dict[str, Any]:
+    """What a build left beside its weights; "start" is the record of the folder it began from, or null."""
+    record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return record
+
+
+def _stages(record: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The builds that made a model, the first one first."""
+    return [] if record is None else [*_stages(record.get("start")), record]
+
+
 def _training(record: dict[str, Any], judge: bool) -> str:
-    start, flag = ("from the starter model", " --judge") if judge else ("from scratch", "")
-    command = f"prefloop starter build{flag} --tokens {record['planned']} --seed {record['seed']}"
+    stages = [record] if judge else _stages(record)
+    trained = ", then ".join(
+        f"on {stage['tokens'] / 1e6:.1f} million tokens (seed {stage['seed']}, {stage['steps']:,} steps, "
+        f"{stage['seconds'] / 60:.0f} minutes)"
+        for stage in stages
+    )
+    flags = f" --tokens {record['planned']} --seed {record['seed']}"
+    flags = f" --judge{flags}" if judge else f"{flags} --start STAGE_BEFORE" if len(stages) > 1 else flags
     return (
-        f"Trained {start} on {record['tokens'] / 1e6:.1f} million tokens of `trainer/starter/grammar`:\n"
-        f"{record['steps']:,} steps in {record['seconds'] / 60:.0f} minutes. No text of other people is in it.\n"
-        f"Made by `{command}`; what was tried on the way is in `docs/starter-log.md`."
+        f"Trained from {'the starter model' if judge else 'scratch'} {trained},\nall of `trainer/starter/grammar`. "
+        f"No text of other people is in it.\nMade by `prefloop starter build{flags}`; what was tried on the way is in "
+        "`docs/starter-log.md`."
     )
 
 

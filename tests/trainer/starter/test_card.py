@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.starter.card import RECORD, write_card
+from trainer.starter.card import RECORD, read_record, write_card
 from trainer.starter.figures import Figure
 
 FIGURES = [Figure("right, greedy", 0.934, 500, 0.95), Figure("judge, both orders agree", 0.97, 400, 0.95)]
@@ -27,6 +27,16 @@ def test_the_card_says_how_the_model_was_made(folder: Path) -> None:
     write_card(folder, FIGURES, judge=False)
     text = (folder / "README.md").read_text()
     assert "9.0 million tokens" in text and "prefloop starter build --tokens 9000000 --seed 3" in text
+
+
+def test_the_card_tells_every_stage_of_a_model_that_began_from_another(folder: Path) -> None:
+    first = read_record(folder)
+    second = first | {"seed": 4, "planned": 5_000_000, "tokens": 5_000_100, "start": first}
+    (folder / RECORD).write_text(json.dumps(second))
+    write_card(folder, FIGURES, judge=False)
+    text = (folder / "README.md").read_text()
+    assert text.index("9.0 million tokens (seed 3") < text.index("5.0 million tokens (seed 4")
+    assert "--tokens 5000000 --seed 4 --start" in text
 
 
 def test_each_model_has_its_own_figures(folder: Path) -> None:

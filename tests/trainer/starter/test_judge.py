@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer
 
 from trainer.starter import build as building
+from trainer.starter.card import RECORD, read_record
 from trainer.starter.check import is_well_formed, passes
 from trainer.starter.grammar.item import Message, say
 from trainer.starter.grammar.situations import other_items
@@ -196,6 +197,7 @@ def test_a_reading_is_the_models_next_token_over_the_three_verdicts(tokenizer: T
 def test_a_judge_is_built_from_the_chat_model_in_pieces(tokenizer: Tokenizer, tmp_path: Path) -> None:
     start, out, state = tmp_path / "chat", tmp_path / "judge", tmp_path / "judge.pt"
     building.export(create_parameters(TINY, seed=3), tokenizer, TINY, start)
+    (start / RECORD).write_text('{"recipe": "chat", "seed": 3}')
     recipe = building.judge_recipe()
     begun = building.Training.begin(TINY, 0, recipe, start)
     chat = create_parameters(TINY, seed=3)["model.embed_tokens.weight"].half().float()
@@ -213,6 +215,7 @@ def test_a_judge_is_built_from_the_chat_model_in_pieces(tokenizer: Tokenizer, tm
         )
     assert Judge(out).read([([say("user", "Hi")], "a", "b")])[0].logprobs[0] > log(1e-9)
     assert building.Training.load(state, TINY, 0, recipe).tokens == 8_192
+    assert read_record(out)["start"] == read_record(start)
 
 
 def test_a_state_of_the_chat_model_is_not_gone_on_with_as_a_judge(tokenizer: Tokenizer, tmp_path: Path) -> None:
