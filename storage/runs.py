@@ -143,6 +143,7 @@ def claim_run(session: Session, run_id: str, *, pid: int, process_started_at: fl
     if run.status not in (RunStatus.queued, RunStatus.interrupted):
         raise Conflict(f"Run {run_id} is {run.status}; only a queued or interrupted run can be claimed.")
     run.status = RunStatus.running
+    run.stage, run.stage_started_at = "starting", now()  # torch takes seconds to load before the next stage is told
     run.attempt += 1
     run.pid = pid
     run.process_started_at = process_started_at

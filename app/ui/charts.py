@@ -42,12 +42,12 @@ def win_rate_figure(rows: Sequence[WinRateRow], *, against: str) -> go.Figure:
                     "array": [100 * (r.high - r.rate) for r in points],
                     "arrayminus": [100 * (r.rate - r.low) for r in points],
                     "thickness": 2.5,
-                    "width": 0,
+                    "width": 7,  # else a narrow interval hides behind its point
                     "color": colour,
                 },
                 mode="markers",
                 name=label,
-                marker={"symbol": symbol, "size": 12, "color": colour},
+                marker={"symbol": symbol, "size": 9, "color": colour},
                 customdata=[(_hover(r), r.evaluation_id) for r in points],
                 hovertemplate="%{customdata[0]}<extra></extra>",
             )

@@ -75,6 +75,11 @@ def test_reasons_of_an_inconclusive_accuracy_name_the_pairs_and_the_interval() -
     assert "50% on 80 held-out prompts" in reasons[1]
 
 
+def test_a_bound_that_rounds_to_half_is_shown_with_the_digit_that_decides() -> None:
+    reasons = decide([HOLDS], right(68, 115), BETTER, 115).reasons
+    assert "95% interval 49.992% to" in reasons[0] and "50.0%" not in reasons[0]
+
+
 def test_a_rejection_by_guards_gives_the_failing_guards_reasons_only() -> None:
     assert decide([HOLDS, FAILS], right(30, 40), BETTER, 40).reasons == [FAILS.reason]
 
