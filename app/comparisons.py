@@ -11,18 +11,20 @@ import logging
 import random
 import threading
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from sqlmodel import Session, col, func, select
 
-from app.selection import Selection, plain
+from app.selection import Judged, Selection, plain
 from app.serving.engine import CheckpointUnusable, Engine
 from storage.checkpoints import INITIAL
 from storage.comparisons import count_waiting, record_comparison
 from storage.database import Database
 from storage.deployments import current_deployment, previously_served
 from storage.errors import Invalid
+from storage.preferences import newest_choices
 from storage.prompts import get_prompt
-from storage.tables import Comparison, ComparisonState, Completion, Prompt, Purpose, Split
+from storage.tables import Choice, Comparison, ComparisonState, Completion, Prompt, Purpose, Split
 from trainer.decoding import Generated
 from trainer.guards import trips_guard
 from trainer.prompting import PromptError
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 
 EVALUATION_EVERY = 5
 INITIAL_SIDE_EVERY = 3  # training comparisons
+SIDES: dict[Choice, Literal["left", "right"]] = {Choice.left: "left", Choice.right: "right"}
+JUDGED = 200  # newest choices that a selection learns from: wishes may change
 RESAMPLES = 4  # of fresh completions, when no two of them are sound and different texts
 
 
@@ -187,11 +191,17 @@ class ComparisonMaker:
             made = self._sample_pair(prompt, against) if against else self._sample_several(prompt)
             sound = {c.text.strip(): c for c in made if not trips_guard(c.text)}
             if len(sound) > 1:
-                first, second = self._select(prompt.messages, list(sound))
+                first, second = self._select(prompt.messages, list(sound), self._judged())
                 different = list(sound.values())
                 return [different[first], different[second]]
         log.info("prompt %s gave no two different sound completions", prompt.id)
         return None
+
+    def _judged(self) -> list[Judged]:
+        """What people said of the newest training comparisons."""
+        with self._database.read() as session:
+            newest = newest_choices(session, limit=JUDGED)
+        return [Judged(messages, left, right, SIDES.get(choice)) for messages, left, right, choice in newest]
 
     def _sample_several(self, prompt: Prompt) -> list[Completion]:
         """Samples of the served model to select two from, in one batch."""

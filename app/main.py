@@ -115,7 +115,7 @@ def build_application(settings: Settings) -> Application:
         engine,
         ahead=settings.comparisons_ahead,
         sampling=sampling,
-        samples=settings.samples,
+        samples=settings.samples_of_a_prompt,
         selection=SELECTIONS[settings.selection](),
     )
     labelling = Labelling(database, maker)

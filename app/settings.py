@@ -28,11 +28,18 @@ class Settings(BaseSettings):
     auto_train: bool = Field(True, description="off: no trigger queues a run by itself")
     canary: bool = Field(True, description="off: no roll back by itself")
     gate_prompts: int = Field(300, ge=8, le=300, description="how many held-out prompts the gate uses at most")
-    comparisons_ahead: int = Field(12, ge=1, le=100, description="comparisons kept ready before anyone asks")
-    selection: Literal["plain", "least_alike", "same_content"] = Field(
-        "same_content", description="which two of the samples make a comparison for training"
+    comparisons_ahead: int = Field(
+        4,
+        ge=1,
+        le=100,
+        description="comparisons kept ready; the fewer, the sooner they follow what people decide on",
     )
-    samples: int = Field(4, ge=2, le=32, description="completions sampled for it, of which two are shown")
+    selection: Literal["plain", "least_alike", "same_content", "decisive"] = Field(
+        "decisive", description="which two of the samples make a comparison for training"
+    )
+    samples: int = Field(
+        0, ge=0, le=32, description="completions sampled for it, of which two are shown; 0: 16 of the starter, else 4"
+    )
     max_new_tokens: int = Field(160, ge=1, le=4096, description="longest completion shown to people, in tokens")
     loaded_checkpoints: int = Field(3, ge=2, le=16, description="how many models are kept in memory")
 
@@ -49,6 +56,11 @@ class Settings(BaseSettings):
     @property
     def serves_starter(self) -> bool:
         return self.initial_model == "starter"
+
+    @property
+    def samples_of_a_prompt(self) -> int:
+        """How many completions are sampled for one training comparison."""
+        return self.samples or (16 if self.serves_starter else 4)
 
     @property
     def url(self) -> str:

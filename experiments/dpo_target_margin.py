@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
-from app.selection import SELECTIONS
+from app.selection import SELECTIONS, Judged
 from app.settings import Settings
 from trainer.algorithms import pairs
 from trainer.configs import DPOConfig
@@ -56,19 +56,21 @@ def messages_of(prompt: Prompt) -> list[dict[str, str]]:
 
 def label(policy: Policy, prompts: list[Prompt], rule: object, chance: random.Random, shown: Settings) -> list[Pair]:
     """Pairs, selected of samples at temperature 1 as the product does by default, that the rule tells apart."""
-    asked = [messages_of(p) for p in prompts for _ in range(shown.samples)]
+    asked = [messages_of(p) for p in prompts for _ in range(shown.samples_of_a_prompt)]
     seeds = [chance.randrange(2**31) for _ in asked]
     made = generate(policy, asked, sampling=Sampling(temperature=1.0, max_new_tokens=160), seeds=seeds)
-    select, decided = SELECTIONS[shown.selection](), []
+    select, decided, judged = SELECTIONS[shown.selection](), [], []
     for number, prompt in enumerate(prompts):
-        samples = made[number * shown.samples : (number + 1) * shown.samples]
+        samples = made[number * shown.samples_of_a_prompt : (number + 1) * shown.samples_of_a_prompt]
         different = list(dict.fromkeys(g.text.strip() for g in samples))
         if len(different) < 2:
             continue
-        texts = [different[index] for index in select(messages_of(prompt), different)]
+        texts = [different[index] for index in select(messages_of(prompt), different, judged)]
         liked = [rule(messages_of(prompt), text) for text in texts]  # type: ignore[operator]
-        if liked[0] != liked[1]:
-            first = 0 if liked[0] else 1
+        first = 0 if liked[0] else 1
+        preferred = None if liked[0] == liked[1] else ("left", "right")[first]
+        judged.append(Judged(messages_of(prompt), *texts, preferred))
+        if preferred:
             decided.append(Pair(messages_of(prompt), texts[first], texts[1 - first], number + 1, prompt["group"]))
     return decided
 

@@ -111,9 +111,9 @@ class Project:
         maker = ComparisonMaker(
             self.application.database,
             self.application.engine,
-            ahead=1,
+            ahead=self.settings.comparisons_ahead,
             sampling=SHOWN,
-            samples=samples or self.settings.samples,
+            samples=samples or self.settings.samples_of_a_prompt,
             selection=selection or SELECTIONS[self.settings.selection](),
             seed=seed,
         )

@@ -1,4 +1,4 @@
-"""Which two of four samples should people see? Movement per label of each strategy, three rules by three seeds.
+"""Which two of sixteen samples should people see? Movement per label of each strategy, three rules by three seeds.
 
     python experiments/selection.py run --out selection.jsonl            # goes on where it was ended
     python experiments/selection.py table --out selection.jsonl
@@ -12,17 +12,16 @@ import argparse
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from inprocess import Labeller, by_rule
+from inprocess import by_rule
 from movement import open_project, read, spread
 
-from app.selection import SameContent, Selection, least_alike, plain
-from storage.tables import Choice
+from app.selection import Decisive, Judged, SameContent, Selection, least_alike, plain
 from trainer.evaluation.features import features
 from trainer.evaluation.preference_model import fit
 from trainer.policy import Policy, load_policy
@@ -32,7 +31,7 @@ from trainer.starter.rules import RULES
 
 NAMES = ("polite", "emoji", "detailed")
 SEEDS = (0, 1, 2)
-SAMPLES = 4
+SAMPLES = 16
 FIRST = 10  # decided pairs before the preference model is asked
 
 
@@ -41,49 +40,33 @@ class LeastCertain:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._prompts: list[Messages] = []
-        self._sides: tuple[list[str], list[str]] = ([], [])  # chosen, rejected
 
-    def watching(self, labeller: Labeller) -> Labeller:
-        """The same labeller, whose choices are learnt from."""
-
-        def choose(messages: Messages, left: str, right: str) -> Choice:
-            choice = labeller(messages, left, right)
-            if choice is not Choice.tie:
-                self._prompts.append(messages)
-                for side, text in zip(self._sides, (left, right)[:: 1 if choice is Choice.left else -1], strict=True):
-                    side.append(text)
-            return choice
-
-        return choose
-
-    def __call__(self, messages: Messages, texts: Sequence[str]) -> tuple[int, int]:
-        if (count := len(self._prompts)) < FIRST:
+    def __call__(self, messages: Messages, texts: Sequence[str], judged: Sequence[Judged]) -> tuple[int, int]:
+        decided = [j for j in judged if j.preferred is not None]
+        if (count := len(decided)) < FIRST:
             return (0, 1)
-        chosen, rejected = (list(zip(self._prompts, side, strict=True)) for side in self._sides)
+        chosen = [(j.messages, j.left if j.preferred == "left" else j.right) for j in decided]
+        rejected = [(j.messages, j.right if j.preferred == "left" else j.left) for j in decided]
         table = features(self._policy, [*chosen, *rejected, *((messages, text) for text in texts)])
-        model = fit(table[:count], table[count : 2 * count], [json.dumps(prompt) for prompt in self._prompts])
+        model = fit(table[:count], table[count : 2 * count], [json.dumps(j.messages) for j in decided])
         scores = model.score(table[2 * count :])
         return min(combinations(range(len(texts)), 2), key=lambda pair: abs(scores[pair[0]] - scores[pair[1]]))
 
 
-STRATEGIES = ("plain", "least alike", "same content", "least certain")
-
-
-def strategy(name: str, labeller: Labeller) -> tuple[Selection, Labeller]:
-    """A new strategy of that name, and the labeller to be used with it."""
-    if name == "least certain":
-        certain = LeastCertain(load_policy(WEIGHTS, device="cpu"))
-        return certain, certain.watching(labeller)
-    return {"plain": plain, "least alike": least_alike, "same content": SameContent()}[name], labeller
+STRATEGIES: dict[str, Callable[[], Selection]] = {
+    "plain": lambda: plain,
+    "least alike": lambda: least_alike,
+    "same content": SameContent,
+    "least certain": lambda: LeastCertain(load_policy(WEIGHTS, device="cpu")),
+    "decisive": Decisive,
+}
 
 
 def case(name: str, rule_name: str, seed: int, labels: int, completions: int) -> dict[str, Any]:
     rule = RULES[rule_name]
-    selection, labeller = strategy(name, by_rule(rule))
-    with tempfile.TemporaryDirectory() as folder, open_project(folder, seed, selection, SAMPLES) as project:
+    with tempfile.TemporaryDirectory() as folder, open_project(folder, seed, STRATEGIES[name](), SAMPLES) as project:
         before = project.measure("initial", {rule_name: rule}, n=completions)
-        decided = project.label(labeller, labels)
+        decided = project.label(by_rule(rule), labels)
         trained = project.train()
         after = project.measure(trained.checkpoint_id, {rule_name: rule}, n=completions)
     return {

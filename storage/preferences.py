@@ -4,11 +4,24 @@ The client's id makes the write idempotent, undo sets `withdrawn_at`, and there 
 comparison and labeller.
 """
 
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from storage.comparisons import get_comparison, lease_comparison, sides
 from storage.errors import Conflict, NotFound
-from storage.tables import Choice, Comparison, ComparisonState, Labeller, Preference, Strength, now
+from storage.prompts import Messages
+from storage.tables import (
+    Choice,
+    Comparison,
+    ComparisonState,
+    Completion,
+    Labeller,
+    Preference,
+    Prompt,
+    Purpose,
+    Strength,
+    now,
+)
 
 
 def record_labeller(session: Session, *, labeller_id: str, name: str = "") -> Labeller:
@@ -123,6 +136,27 @@ def last_preference(session: Session, *, labeller_id: str) -> Preference | None:
     """The labeller's newest standing choice: what Undo takes back."""
     query = select(Preference).where(Preference.labeller_id == labeller_id, col(Preference.withdrawn_at).is_(None))
     return session.exec(query.order_by(col(Preference.id).desc()).limit(1)).first()
+
+
+def newest_choices(session: Session, *, limit: int) -> list[tuple[Messages, str, str, Choice]]:
+    """(prompt, left text, right text, choice) of the newest standing choices for training made here; skips are none."""
+    left, right = aliased(Completion), aliased(Completion)
+    query = (
+        select(Prompt, col(left.text), col(right.text), Preference)
+        .join(Comparison, col(Preference.comparison_id) == col(Comparison.id))
+        .join(Prompt, col(Comparison.prompt_id) == col(Prompt.id))
+        .join(left, col(Comparison.left_id) == left.id)
+        .join(right, col(Comparison.right_id) == right.id)
+        .where(
+            Preference.purpose == Purpose.train,
+            col(Preference.withdrawn_at).is_(None),
+            col(Preference.imported).is_(False),
+            Preference.choice != Choice.skip,
+        )
+        .order_by(col(Preference.id).desc())
+        .limit(limit)
+    )
+    return [(prompt.messages, one, two, made.choice) for prompt, one, two, made in session.exec(query)]
 
 
 def count_choices(session: Session, *, after: int = 0, labeller_id: str | None = None) -> int:

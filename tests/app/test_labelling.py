@@ -15,6 +15,7 @@ from labelled import record_prompts
 
 from app.comparisons import ComparisonMaker
 from app.labelling import Labelling
+from app.selection import Judged
 from app.serving.engine import CheckpointUnusable, EngineClosed
 from storage.checkpoints import record_checkpoint, record_project
 from storage.comparisons import get_comparison
@@ -123,7 +124,7 @@ def test_the_selection_sees_the_different_sound_completions_and_its_two_are_show
     engine.script = ["One text.", "", "One text.", "Another text.", "A third text."]
     seen: list[list[str]] = []
 
-    def last_two(_: object, texts: Sequence[str]) -> tuple[int, int]:
+    def last_two(_: object, texts: Sequence[str], judged: Sequence[Judged]) -> tuple[int, int]:
         seen.append(list(texts))
         return len(texts) - 2, len(texts) - 1
 
@@ -133,6 +134,28 @@ def test_the_selection_sees_the_different_sound_completions_and_its_two_are_show
     shown = labelling.next_comparison(labeller_id="ana")
     assert seen == [["One text.", "Another text.", "A third text."]]
     assert shown is not None and {shown.left, shown.right} == {"Another text.", "A third text."}
+
+
+def test_the_selection_is_told_what_people_said_of_the_comparisons_before(
+    database: Database, engine: FakeEngine
+) -> None:
+    record_prompts(database, train=5, heldout=0)
+    serve(database, "initial")
+    told: list[list[str | None]] = []
+
+    def first_two(_: object, texts: Sequence[str], judged: Sequence[Judged]) -> tuple[int, int]:
+        told.append([j.preferred for j in judged])
+        return 0, 1
+
+    maker = ComparisonMaker(database, engine, ahead=1, sampling=SAMPLING, selection=first_two)  # type: ignore[arg-type]
+    labelling = Labelling(database, maker)
+    for choice in (Choice.left, Choice.both_bad, Choice.skip, Choice.right):
+        labelling.refill()
+        shown = labelling.next_comparison(labeller_id="ana")
+        assert shown is not None
+        choose(labelling, shown.id, choice)
+    labelling.refill()
+    assert told == [[], ["left"], [None, "left"], [None, "left"], ["right", None, "left"]]
 
 
 def test_the_same_seed_makes_the_same_comparisons(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ from trainer.starter.tokenizer import END, PAD, save_tokenizer, train_tokenizer
 
 MUON_RATE = 0.02
 ADAM_RATE = 3e-3
-HELD = 0.5  # part of the tokens at the full rate; then linear down
+HELD = 0.3  # part of the tokens at the full rate; then linear down
 JUDGE_PEAK = 0.3  # of the full rate: the judge starts from what the chat model knows
 WARM_UP_STEPS = 50
 SAVE_SECONDS = 150.0
