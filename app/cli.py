@@ -261,7 +261,7 @@ def starter_build(
     from trainer.starter import WEIGHTS
     from trainer.starter.build import build, chat_recipe, judge_recipe
 
-    recipe, begin = (judge_recipe(), start or WEIGHTS) if judge else (chat_recipe(), start)
+    recipe, begin = (judge_recipe(), start or WEIGHTS) if judge else (chat_recipe(further=start is not None), start)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         state = out.parent / f"{out.name}.state.pt"

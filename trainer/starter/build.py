@@ -45,6 +45,7 @@ from trainer.starter.tokenizer import END, PAD, save_tokenizer, train_tokenizer
 MUON_RATE = 0.02
 ADAM_RATE = 3e-3
 HELD = 0.3  # part of the tokens at the full rate; then linear down
+FURTHER_PEAK = 0.5  # of the full rate, for a chat model that is trained further: less is forgotten
 JUDGE_PEAK = 0.3  # of the full rate: the judge starts from what the chat model knows
 WARM_UP_STEPS = 50
 SAVE_SECONDS = 150.0
@@ -67,9 +68,9 @@ class Recipe:
     peak: float = 1.0
 
 
-def chat_recipe() -> Recipe:
-    """The chat model, from scratch."""
-    return Recipe("chat", chat_plan())
+def chat_recipe(*, further: bool = False) -> Recipe:
+    """The chat model, from scratch or `further` from one that was trained."""
+    return Recipe("chat", chat_plan(), FURTHER_PEAK if further else 1.0)
 
 
 def judge_recipe() -> Recipe:

@@ -49,12 +49,12 @@ def draw_item(rng: Random, *, heldout: bool = False) -> Item:
         chance = rng.random()
         if chance < 0.33:
             return rng.choice(_pool("fact", heldout))
-        if chance < 0.39 and not heldout:
+        if chance < 0.37 and not heldout:
             return about_item(rng.choice(about_entities()), rng)
-        if chance < 0.45 and not heldout:
+        if chance < 0.42 and not heldout:
             return rng.choice(mention_items())
-        if 0.45 <= chance < 0.72:
-            draw = random_doubt if chance < 0.56 else draw_sum
+        if 0.42 <= chance < 0.72:
+            draw = random_doubt if chance < 0.57 else draw_sum
             return _first(draw, rng, heldout)
         if chance >= 0.72:
             return rng.choice(_pool("other", heldout))

@@ -56,8 +56,8 @@ def chat_plan() -> Plan:
         first_shares={"repeat": 0.60, "drill": 0.25, "chat": 0.15},
         shares=(
             (0.15, {"repeat": 0.15, "drill": 0.23, "short": 0.25, "grounded": 0.05, "chat": 0.32}),
-            (0.60, {"repeat": 0.03, "drill": 0.10, "short": 0.25, "grounded": 0.20, "chat": 0.42}),
-            (1.01, {"repeat": 0.01, "drill": 0.07, "short": 0.18, "grounded": 0.26, "chat": 0.48}),
+            (0.60, {"repeat": 0.03, "drill": 0.09, "short": 0.28, "grounded": 0.20, "chat": 0.40}),
+            (1.01, {"repeat": 0.01, "drill": 0.06, "short": 0.27, "grounded": 0.26, "chat": 0.40}),
         ),
     )
 

@@ -128,20 +128,20 @@ def doubt_item(relation: Relation, pair: Pair, other: str | None) -> Item:
     return Item(
         group=f"is:{relation.name}:{slug(x)}:{slug(shown)}",
         questions=tuple(fill(q, x, shown) for q in relation.doubt),
-        answers=_both_ways(word, truths, x, y),
+        answers=_concluded(word.lower(), truths),
         bare=word.lower(),
         keys=((word.lower(),),),
         none_of=(wrong.lower(),),
         extras=siblings(relation, pair),
-        wrongs=tuple((claim, wrong.lower()) for claim in _both_ways(wrong, claims, x, shown)),
+        wrongs=tuple((claim, wrong.lower()) for claim in _concluded(wrong.lower(), claims)),
         emoji="✅" if other is None else "❌",
         tags=("fact", "yes or no", relation.topic),
     )
 
 
-def _both_ways(word: str, sentences: list[str], *names: str) -> tuple[str, ...]:
-    """Yes or no before each sentence, with a comma and with a full stop."""
-    return (*(f"{word}, {_inner(text, *names)}" for text in sentences), *(f"{word}. {text}" for text in sentences))
+def _concluded(word: str, sentences: list[str]) -> tuple[str, ...]:
+    """The fact first, then yes or no: a small model that says yes before it has said the fact guesses."""
+    return (*(f"{text.rstrip('.')}, so {word}." for text in sentences), *(f"{text} So {word}." for text in sentences))
 
 
 def _inner(text: str, *names: str) -> str:

@@ -22,13 +22,13 @@ from trainer.starter.split import is_heldout
 Kind = Literal["wrong", "broken", "off-topic", "dodge", "style", "same", "both bad"]
 
 SHARES: dict[Kind, float] = {
-    "wrong": 0.36,
-    "broken": 0.13,
+    "wrong": 0.46,
+    "broken": 0.16,
     "off-topic": 0.07,
     "dodge": 0.05,
-    "style": 0.24,
-    "same": 0.03,
-    "both bad": 0.12,
+    "style": 0.16,
+    "same": 0.02,
+    "both bad": 0.08,
 }
 """How often each kind of pair is drawn; "style" is two good replies, "wrong" a good one and a false one."""
 
