@@ -4,7 +4,7 @@ A panel's members are asked one after the other, each with its own stored replie
 made (trainer/evaluation/protocol.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from trainer.evaluation.judges.base import Ask, Comparison, Judge, Reading, Reply, Said, Usage, invalid
@@ -78,7 +78,7 @@ class Asking:
         for reminders in range(judge.reminders + 1):
             turn = {row: replace(asks[row], reminders=reminders) for row in open_rows}
             self.tally.reminded += len(turn) if reminders else 0
-            for row, (key, reply) in self._replies(judge, turn, before + len(asks) - len(turn), total).items():
+            for row, (key, reply) in self.replies(judge, turn, before + len(asks) - len(turn), total).items():
                 reading = invalid(reply.failure) if reply.failure else judge.read(reply)
                 keys = answered[row].keys + ((key,) if key and not reply.failure else ())
                 answered[row] = Answered(reading, keys, reply.text)
@@ -88,7 +88,9 @@ class Asking:
                 break
         return answered
 
-    def _replies(self, judge: Judge, asks: dict[int, Ask], before: int, total: int) -> dict[int, tuple[str, Reply]]:
+    def replies(
+        self, judge: Judge, asks: Mapping[int, Ask], before: int = 0, total: int = 0
+    ) -> dict[int, tuple[str, Reply]]:
         """Row -> (key, reply), stored or new. A comparison that the judge cannot be asked is a failed call."""
         keys: dict[int, str] = {}
         made: dict[int, tuple[str, Reply]] = {}

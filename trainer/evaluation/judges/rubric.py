@@ -166,7 +166,7 @@ def closing(rubric: Rubric, form: Form) -> str:
     quoted = ", ".join(f'"{name}"' for name in others)
     return (
         'Reply with one JSON object and nothing else: "reasons", a text of a few sentences, and then "verdict", one of '
-        f'{", ".join(f'"{name}"' for name in others)} or "{last}".'
+        f'{quoted} or "{last}".'
     )
 
 

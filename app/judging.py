@@ -1,0 +1,279 @@
+"""An evaluation by a judge: texts of both sides on held-out prompts, verdicts in both orders, rows that keep them.
+
+Leaves out the protocol and the judges (trainer/evaluation/), and printing (app/cli.py).
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from storage.database import Database
+from storage.errors import Invalid, PrefLoopError, Unavailable
+from storage.evaluations import record_evaluation, record_judge
+from storage.pairs import preference_pairs
+from storage.prompts import get_prompt
+from storage.tables import Evaluation, RunStatus, Split, Verdict, VerdictKind, now
+from storage.transfer.reading import read_lines, rewindable
+
+if TYPE_CHECKING:
+    from trainer.evaluation.judges.base import Judge
+    from trainer.evaluation.judges.panel import Panel
+    from trainer.evaluation.protocol import Case, Judged
+
+CHOSEN = "chosen"
+CACHE = "judgements.sqlite"
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    """What `prefloop evaluate --judge` was told. Prices are of a million tokens read and written."""
+
+    judges: Sequence[str]
+    rubric: str = "helpful"
+    way: str = "auto"
+    rule: str = "majority"
+    orders: str = "both"
+    prices: tuple[float, float] = (0.0, 0.0)
+    budget: float | None = None
+    concurrency: int = 8
+    key: str = ""
+
+
+def texts_of_file(path: Path, asked: dict[str, int]) -> dict[int, str]:
+    """Prompt id -> text of an outputs file: JSON lines or a JSON list of {"instruction" or "prompt", "output"}.
+
+    `asked` maps the text of a prompt to its id. Raises Invalid with the line's number, and where no prompt is in it.
+    """
+    with rewindable(path) as stream:
+        lines = [(line.number, line.text()) for line in read_lines(stream)]
+    rows: list[tuple[int, Any]]
+    try:
+        whole = json.loads("\n".join(text for _, text in lines)) if lines and lines[0][1].lstrip()[:1] == "[" else None
+        rows = list(enumerate(whole, 1)) if whole is not None else [(at, json.loads(text)) for at, text in lines]
+    except ValueError as error:
+        hint = 'It needs {"instruction": ..., "output": ...} rows.'
+        raise Invalid(f"{path} is not JSON: {error}.", hint=hint) from error
+    found: dict[int, str] = {}
+    for number, row in rows:
+        given = row if isinstance(row, dict) else {}
+        prompt, output = given.get("instruction", given.get("prompt")), given.get("output")
+        if not isinstance(prompt, str) or not isinstance(output, str):
+            raise Invalid(f"Row {number} of {path} has no instruction and output.", hint="Both must be texts.")
+        if prompt.strip() in asked:
+            found[asked[prompt.strip()]] = output
+    if not found:
+        raise Invalid(
+            f"None of the {len(rows)} instructions in {path} is one of the {len(asked)} held-out prompts.",
+            hint="Import its prompts first: prefloop import --format prompts --split heldout FILE.",
+        )
+    return found
+
+
+def chosen_texts(database: Database) -> dict[int, str]:
+    """Prompt id -> the text that people or an imported file chose, for held-out prompts. Raises Invalid without any."""
+    with database.read() as session:
+        pairs = preference_pairs(session, splits=[Split.heldout])
+    if not pairs:
+        raise Invalid(
+            "No held-out prompt has a chosen text.",
+            hint="Import pairs with --split heldout, or name a checkpoint or a file of outputs as the baseline.",
+        )
+    return {pair.prompt_id: pair.chosen.text for pair in pairs}
+
+
+def build_cases(database: Database, candidate: dict[int, str], baseline: dict[int, str]) -> "list[Case]":
+    """The prompts that both sides have a text for, with their references and tags."""
+    from trainer.evaluation.protocol import Case
+
+    cases = []
+    with database.read() as session:
+        for prompt_id, text in candidate.items():
+            if prompt_id in baseline:
+                prompt = get_prompt(session, prompt_id)
+                other, tags = baseline[prompt_id], tuple(prompt.tags)
+                cases.append(Case(str(prompt_id), prompt.messages, text, other, prompt.reference, tags))
+    return cases
+
+
+def judge_and_record(
+    database: Database,
+    data_dir: Path,
+    options: JudgeOptions,
+    cases: "Sequence[Case]",
+    *,
+    candidate: str,
+    baseline: str,
+    device: str,
+    base: str,
+    tell: Callable[[str, int, int], None],
+) -> dict[str, Any]:
+    """Judge the cases, store an evaluation with its verdicts, and give back its figures.
+
+    Raises Invalid for what cannot be used, Unavailable where a judge stopped or was stopped on the way; the replies
+    until then are stored, and the same call goes on from them.
+    """
+    from trainer.evaluation.judges.budget import BudgetSpent
+    from trainer.evaluation.judges.cache import ReplyCache
+    from trainer.evaluation.protocol import judge_cases
+    from trainer.evaluation.protocol_report import protocol_figures
+    from trainer.reporter import Stopped
+
+    with ReplyCache(data_dir / CACHE) as cache, _told(), _stopping() as stop:
+        judge, rubric = _open(options, cache, device=device, base=base)
+        _say_estimate(cases, judge, cache, options)
+        try:
+            judged = judge_cases(
+                cases,
+                judge,
+                cache,
+                orders="one" if options.orders == "one" else "both",
+                on_progress=lambda p: tell(f"asking {judge.kind}", p.done, p.total),
+                should_stop=stop.is_set,
+            )
+            drift = _drifts(judge, cache, judged, stop.is_set)
+        except (BudgetSpent, Stopped) as error:
+            why = str(error).rstrip(".")
+            raise Unavailable(f"Not finished: {why}.", hint="The same call goes on from there.") from error
+    figures = protocol_figures(judged, judge, candidate=candidate, baseline=baseline)
+    figures["rubric"] = {"name": rubric.name, "digest": rubric.digest}
+    figures["drift"] = drift
+    figures["alarms"] += [
+        f"{one['judge']} is now {one['now']}: it agrees with {one['before']} on {one['agree']} of {one['n']} pairs."
+        for one in drift
+        if one["alarm"]
+    ]
+    figures["evaluation"] = _record(database, judged, judge, figures, candidate=candidate, baseline=baseline)
+    return figures
+
+
+def _open(options: JudgeOptions, cache: Any, *, device: str, base: str) -> "tuple[Judge | Panel, Any]":
+    from trainer.evaluation.judges.budget import Prices
+    from trainer.evaluation.judges.named import JudgeSettings, open_judges
+    from trainer.evaluation.judges.rubric import read_rubric
+
+    rubric = read_rubric(options.rubric)
+    settings = JudgeSettings(
+        rubric,
+        way=options.way,
+        device=device,
+        base=base,
+        key=options.key,
+        prices=Prices(*options.prices),
+        budget=options.budget,
+        concurrency=options.concurrency,
+    )
+    return open_judges(options.judges, settings, cache, rule=options.rule), rubric  # type: ignore[arg-type]
+
+
+def _say_estimate(cases: "Sequence[Case]", judge: "Judge | Panel", cache: Any, options: JudgeOptions) -> None:
+    from trainer.evaluation.protocol import estimate_cases
+
+    left = estimate_cases(cases, judge, cache, orders="one" if options.orders == "one" else "both")
+    line = f"{len(cases)} prompts, {left.calls} calls to make"
+    if left.input_tokens:
+        line += f": about {left.input_tokens} tokens to read, at most {left.output_tokens} to write"
+    if left.most:
+        line += f", about {left.cost:.2f} and at most {left.most:.2f} without retries"
+        line += f"; the budget is {options.budget:g}" if options.budget is not None else "; no budget is set"
+    print(line, file=sys.stderr, flush=True)
+
+
+def _drifts(judge: "Judge | Panel", cache: Any, judged: "Judged", stop: Callable[[], bool]) -> list[dict[str, Any]]:
+    """A check for every judge that was heard now under another revision than before."""
+    from trainer.evaluation.judges.drift import check_drift
+    from trainer.evaluation.judges.panel import Panel
+
+    found = []
+    for one in judge.members if isinstance(judge, Panel) else (judge,):
+        heard = cache.models(one.name)
+        if not heard or heard[-1] not in judged.tally.models:
+            continue
+        drift = check_drift(one, cache, now=heard[-1], should_stop=stop)
+        if drift is not None:
+            found.append({"judge": one.name, **vars(drift), "agreement": drift.agreement, "alarm": drift.alarm})
+    return found
+
+
+def _record(
+    database: Database,
+    judged: "Judged",
+    judge: "Judge | Panel",
+    figures: dict[str, Any],
+    *,
+    candidate: str,
+    baseline: str,
+) -> int:
+    from trainer.evaluation.judges.cache import digest
+
+    judge_id = f"{judge.kind}-{digest([judge.name, judge.revision, figures['rubric']['digest']])[:12]}"
+    config = {"name": judge.name, "rubric": figures["rubric"]}
+    rows = [
+        Verdict(
+            evaluation_id=0,
+            prompt_id=int(v.case.prompt),
+            verdict=VerdictKind(v.verdict.value),
+            score=v.score,
+            candidate_length=float(len(v.case.candidate)),
+            baseline_length=float(len(v.case.baseline)),
+            texts={
+                "candidate": v.case.candidate,
+                "baseline": v.case.baseline,
+                "replies": [
+                    {"candidate_first": s.candidate_first, "said": s.reading.said, "text": s.text, "keys": list(s.keys)}
+                    for s in v.shown
+                ],
+            },
+        )
+        for v in judged.verdicts
+    ]
+    with database.write() as session:
+        record_judge(session, judge_id=judge_id, kind=judge.kind, revision=judge.revision, config=config)
+        evaluation = Evaluation(
+            candidate_id=candidate,
+            baseline=baseline,
+            judge_id=judge_id,
+            status=RunStatus.succeeded,
+            config={"orders": judged.orders, "rubric": figures["rubric"], "replies": figures["replies"]},
+            step=len(rows),
+            total_steps=len(rows),
+            finished_at=now(),
+        )
+        recorded = record_evaluation(session, evaluation, rows)
+        assert recorded.id is not None
+        return recorded.id
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the library refuses becomes an error of one line; its messages name value and remedy already."""
+    from trainer.evaluation.judges.transport import JudgeRefused
+
+    try:
+        yield
+    except PrefLoopError:
+        raise
+    except (ValueError, FileNotFoundError, JudgeRefused) as error:
+        raise Invalid(str(error)) from error
+
+
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """Ctrl-C sets the event, so that calls under way are still stored; the second one ends at once."""
+    stop = Event()
+
+    def ask(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("stopping: replies under way are stored first", file=sys.stderr, flush=True)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
