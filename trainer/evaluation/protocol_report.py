@@ -82,9 +82,9 @@ def protocol_figures(judged: Judged, judge: Judge | Panel, *, candidate: str, ba
         "trusted": trusted,
         "win_rate": row.get("win_rate") if trusted else None,
         "raw_win_rate": row.get("win_rate"),
-        **{key: row.get(key) for key in _OF_PAIR},
-        "log_e_value": log_e_value(wins, losses),
-        "anytime_interval": anytime_interval(wins, losses),
+        **{key: row.get(key) if trusted or key not in _CLAIMS else None for key in _OF_PAIR},
+        "log_e_value": log_e_value(wins, losses) if trusted else None,
+        "anytime_interval": anytime_interval(wins, losses) if trusted else None,
         "slices": slice_rows(pairs),
         **shown,
         "constant": constant,
@@ -107,6 +107,8 @@ _OF_PAIR = (
     "mean_length_a",
     "mean_length_b",
 )
+
+_CLAIMS = frozenset({"interval", "length_controlled_win_rate", "length_controlled_interval"})
 
 
 def _alarms(judged: Judged, figures: dict[str, Any], constant: dict[str, Constant]) -> list[str]:

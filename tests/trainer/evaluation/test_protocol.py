@@ -92,14 +92,14 @@ def test_one_order_shows_each_side_first_equally_often(cache: ReplyCache) -> Non
     assert len(judge.asked) == 40 and sum(first) == 20
 
 
-def test_the_shown_order_does_not_depend_on_which_side_is_the_candidate(cache: ReplyCache) -> None:
+def test_a_prompt_shows_the_same_role_first_whichever_text_plays_it(cache: ReplyCache) -> None:
     turned = [Case(c.prompt, c.messages, c.baseline, c.candidate) for c in cases(40)]
     judge, other = RuleJudge(), RuleJudge(name="other")
     judge_cases(cases(40), judge, cache, orders="one")
     judge_cases(turned, other, cache, orders="one")
     ours = {ask.comparison.messages[0]["content"]: "candidate" in ask.comparison.first for ask in judge.asked}
     theirs = {ask.comparison.messages[0]["content"]: "candidate" in ask.comparison.first for ask in other.asked}
-    assert sum(ours[key] == theirs[key] for key in ours) == 0  # the first of a pair, by its role, is the same
+    assert sum(ours[key] == theirs[key] for key in ours) == 0
 
 
 def test_progress_ends_at_the_total_and_tells_what_is_left(cache: ReplyCache) -> None:

@@ -73,6 +73,7 @@ def test_a_constant_text_that_fools_the_judge_gets_no_win_rate(figures: Callable
     found = figures(longer, [(junk, f"An honest reply, number {n}.") for n in range(40)])
     assert found["verdicts"]["win"] == 40 and found["raw_win_rate"] == 1.0
     assert found["win_rate"] is None and not found["trusted"]
+    assert found["interval"] is None and found["log_e_value"] is None
     assert any("one text to 100%" in line for line in found["alarms"])
 
 

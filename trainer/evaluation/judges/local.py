@@ -15,7 +15,7 @@ from trainer.evaluation.judges.parsing import parse_marked, parse_masses
 from trainer.evaluation.judges.rubric import Rubric, judge_messages
 from trainer.evaluation.judges.spelling import spellings, total_masses
 from trainer.generation import generate
-from trainer.policy import Policy, load_policy
+from trainer.policy import Policy, default_dtype, load_policy, pick_device
 from trainer.prompting import PromptError, PromptRefused, fit_messages, position_limit, render
 from trainer.sampling import Sampling
 from trainer.sources import source_digest
@@ -54,6 +54,7 @@ class LocalJudge:
             "way": self.way,
             "names": list(self.rubric.names),
             "max_new_tokens": MAX_REASONS if self.way == "reasons" else 0,
+            "dtype": str(default_dtype(pick_device(self._device))),
         }
 
     def ask(self, asks: Sequence[Ask], *, on_reply: OnReply, should_stop: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from trainer.evaluation.judges.base import Ask, OnReply, Reading, Reply, Said, invalid
 from trainer.manifest import verify_manifest
 from trainer.policy import RewardModel, load_reward_model
-from trainer.prompting import PromptError
+from trainer.prompting import Messages, PromptError, render
 
 MAX_LENGTH = 4_096  # tokens of prompt and text together, where the model has as many positions
 
@@ -46,20 +46,27 @@ class RewardModelJudge:
         from trainer.algorithms.reward_model import score
         from trainer.examples import length_limit
 
-        limit = length_limit(self.model.model, MAX_LENGTH)
+        if should_stop():
+            return
+        model, tokenizer = self.model.model, self.model.tokenizer
+        limit = length_limit(model, MAX_LENGTH)
+        begun = time.monotonic()
+        sides: list[tuple[Messages, str]] = []
+        asked: list[int] = []
         for index, ask in enumerate(asks):
-            if should_stop():
-                return
             messages = [dict(message) for message in ask.comparison.messages]
-            sides = [(messages, ask.comparison.first), (messages, ask.comparison.second)]
-            begun = time.monotonic()
             try:
-                first, second = score(self.model.model, self.model.tokenizer, sides, max_length=limit, batch_size=2)
-            except PromptError as error:
+                render(tokenizer, messages)
+            except PromptError as error:  # that one cannot be put to the model; the others can
                 on_reply(index, Reply(failure=str(error)))
                 continue
-            took = time.monotonic() - begun
-            on_reply(index, Reply(scores=(first, second), model=self.revision, latency_s=took))
+            sides += [(messages, ask.comparison.first), (messages, ask.comparison.second)]
+            asked.append(index)
+        scores = score(model, tokenizer, sides, max_length=limit)
+        each_s = (time.monotonic() - begun) / max(1, len(asked))
+        for place, index in enumerate(asked):
+            first, second = scores[2 * place : 2 * place + 2]
+            on_reply(index, Reply(scores=(first, second), model=self.revision, latency_s=each_s))
 
     def read(self, reply: Reply) -> Reading:
         if reply.scores is None or not all(map(math.isfinite, reply.scores)):

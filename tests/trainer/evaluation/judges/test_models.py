@@ -4,10 +4,12 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from trainer.decoding import Generated
 from trainer.evaluation.judges.asking import Asking
 from trainer.evaluation.judges.base import Ask, Comparison, Reply, Said
 from trainer.evaluation.judges.cache import ReplyCache
@@ -97,7 +99,8 @@ def test_a_local_judge_reads_the_probability_of_every_spelling(roomy_model_dir: 
     ask = Ask(Comparison(ASKED, "one", "two"), "f" * 16)
     judge.ask([ask], on_reply=lambda _, reply: replies.append(reply), should_stop=lambda: False)
     ids = judge._prompt_ids(judge._messages(ask))
-    logits = judge.policy.model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+    with torch.no_grad():
+        logits = judge.policy.model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
     letter = judge.policy.tokenizer("A", add_special_tokens=False)["input_ids"][0]
     assert replies[0].logprobs is not None
     assert dict(replies[0].logprobs)["A"] == pytest.approx(float(logits[letter]), abs=1e-4)
@@ -125,11 +128,19 @@ def test_a_comparison_that_does_not_fit_fails_by_itself(roomy_model_dir: Path, t
     assert "Lower longest_text" in found[0].reading.note and found[0].keys == () and found[1].keys
 
 
-def test_written_reasons_are_kept_as_they_were_written(roomy_model_dir: Path, tmp_path: Path) -> None:
+def test_written_reasons_are_kept_and_their_mark_is_the_verdict(
+    roomy_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def generate(policy: Policy, conversations: list[Any], **settings: Any) -> list[Generated]:
+        assert settings["sampling"].temperature == 0
+        return [Generated("B is right.\n[[B]]", (5, 6), "stop", -1.0, 2) for _ in conversations]
+
+    monkeypatch.setattr("trainer.evaluation.judges.local.generate", generate)
     judge = LocalJudge(str(roomy_model_dir), SHORT, way="reasons", device="cpu")
-    judge.reminders = 0
-    found = Asking(ReplyCache(tmp_path / "c.sqlite")).readings(judge, [Comparison(ASKED, "a", "b")])[0]
-    assert found.reading.said is Said.invalid and found.text and found.keys
+    asking = Asking(ReplyCache(tmp_path / "c.sqlite"))
+    found = asking.readings(judge, [Comparison(ASKED, "a", "b")])[0]
+    assert (found.reading.said, found.text) == (Said.second, "B is right.\n[[B]]")
+    assert asking.tally.spent.output_tokens == 2
 
 
 def test_another_rubric_is_another_call(roomy_model_dir: Path) -> None:
@@ -176,3 +187,24 @@ def test_a_folder_of_the_starters_judge_is_known_by_its_record(tmp_path: Path) -
     assert not is_starter_judge(tmp_path)
     (tmp_path / "build.json").write_text('{"recipe": "judge"}')
     assert is_starter_judge(tmp_path)
+
+
+def test_a_reward_model_scores_both_texts_and_one_call_stands_for_both_orders(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    from trainer.policy import load_tokenizer, save_checkpoint
+
+    torch.manual_seed(1)
+    config = LlamaConfig.from_pretrained(tiny_model_dir, num_labels=1)
+    tokenizer = load_tokenizer(tiny_model_dir)
+    save_checkpoint(
+        tmp_path / "rm", model=LlamaForSequenceClassification(config), tokenizer=tokenizer, kind="reward_model"
+    )
+    judge = RewardModelJudge(tmp_path / "rm", device="cpu")
+    one = Comparison(ASKED, "one text", "another")
+    found = Asking(ReplyCache(tmp_path / "c.sqlite")).readings(judge, [one, one.changed()])
+    assert found[0].reading.score is not None and found[1].reading.score is not None
+    assert found[0].reading.score + found[1].reading.score == pytest.approx(1.0, abs=1e-4)
+    assert not judge.sees_order
