@@ -132,7 +132,7 @@ def evaluate(
     bind_model(database, initial_model=settings.initial_model, model_source=settings.model_source)
     if judge:
         key = settings.judge_key
-        options = JudgeOptions(judge, rubric, way, rule, orders, price, budget, concurrency, key)
+        options = JudgeOptions(judge, rubric, way, rule, orders, price, budget, concurrency, key)  # type: ignore[arg-type]
         print_judged(
             judge_checkpoint(database, settings, options, candidate=candidate, baseline=baseline, prompts=prompts),
             as_json=as_json,

@@ -23,8 +23,8 @@ from storage.transfer.reading import read_lines, rewindable
 
 if TYPE_CHECKING:
     from trainer.evaluation.judges.base import Judge
-    from trainer.evaluation.judges.panel import Panel
-    from trainer.evaluation.protocol import Case, Judged
+    from trainer.evaluation.judges.panel import Panel, Rule
+    from trainer.evaluation.protocol import Case, Judged, Orders
 
 CHOSEN = "chosen"
 CACHE = "judgements.sqlite"
@@ -37,8 +37,8 @@ class JudgeOptions:
     judges: Sequence[str]
     rubric: str = "helpful"
     way: str = "auto"
-    rule: str = "majority"
-    orders: str = "both"
+    rule: "Rule" = "majority"
+    orders: "Orders" = "both"
     prices: tuple[float, float] = (0.0, 0.0)
     budget: float | None = None
     concurrency: int = 8
@@ -132,7 +132,7 @@ def judge_and_record(
                 cases,
                 judge,
                 cache,
-                orders="one" if options.orders == "one" else "both",
+                orders=options.orders,
                 on_progress=lambda p: tell(f"asking {judge.kind}", p.done, p.total),
                 should_stop=stop.is_set,
             )
@@ -168,13 +168,13 @@ def _open(options: JudgeOptions, cache: Any, *, device: str, base: str) -> "tupl
         budget=options.budget,
         concurrency=options.concurrency,
     )
-    return open_judges(options.judges, settings, cache, rule=options.rule), rubric  # type: ignore[arg-type]
+    return open_judges(options.judges, settings, cache, rule=options.rule), rubric
 
 
 def _say_estimate(cases: "Sequence[Case]", judge: "Judge | Panel", cache: Any, options: JudgeOptions) -> None:
     from trainer.evaluation.protocol import estimate_cases
 
-    left = estimate_cases(cases, judge, cache, orders="one" if options.orders == "one" else "both")
+    left = estimate_cases(cases, judge, cache, orders=options.orders)
     line = f"{len(cases)} prompts, {left.calls} calls to make"
     if left.input_tokens:
         line += f": about {left.input_tokens} tokens to read, at most {left.output_tokens} to write"

@@ -74,8 +74,8 @@ def test_verdicts_are_printed_stored_and_not_asked_for_again(evaluate: Evaluate,
 def test_a_server_judges_within_a_budget_and_the_next_call_goes_on(evaluate: Evaluate) -> None:
     with serving(rule=lambda payload: reply("Reasons.\n[[tie]]")) as fake:
         server = ["--judge", f"{fake.url}#m", "--way", "text", "--price", "1000", "10000", "--concurrency", "1"]
-        poor = evaluate(*server, "--budget", "15")
-        assert poor["status"] == 1 and "Not finished" in poor["errors"] and "budget of 15" in poor["errors"]
+        poor = evaluate(*server, "--budget", "13")
+        assert poor["status"] == 1 and "Not finished" in poor["errors"] and "budget of 13" in poor["errors"]
         asked = len(fake.seen)
         assert 0 < asked < 16
         rich = evaluate(*server, "--budget", "1000")
@@ -90,6 +90,7 @@ def test_a_server_judges_within_a_budget_and_the_next_call_goes_on(evaluate: Eva
         (["--judge", "/no/such/folder"], "/no/such/folder"),
         (["--judge", "similarity", "--rubric", "nonsense"], "no rubric 'nonsense'"),
         (["--judge", "similarity", "--judge", "similarity"], "two or more different judges"),
+        (["--judge", "similarity", "--orders", "three"], "orders is 'three'"),
         (["--judge", "http://127.0.0.1:9/v1#m", "--way", "text", "--budget", "1"], "without prices"),
         (["--judge", "http://127.0.0.1:9/v1"], "give http://127.0.0.1:9/v1#MODEL"),
     ],

@@ -201,9 +201,9 @@ def test_instructions_inside_a_text_stay_inside_its_fence(tmp_path: Path) -> Non
 
 
 def test_never_more_calls_at_once_than_allowed(tmp_path: Path) -> None:
-    with serving(rule=lambda payload: Said(200, GOOD.body, wait_s=0.03)) as fake:
-        Asking(ReplyCache(tmp_path / "c.sqlite")).readings(judge_of(fake, concurrency=3), many(20))
-    assert fake.most_at_once == 3
+    with serving(rule=lambda payload: Said(200, GOOD.body, wait_s=0.5)) as fake:
+        Asking(ReplyCache(tmp_path / "c.sqlite")).readings(judge_of(fake, concurrency=3), many(9))
+    assert 1 < fake.most_at_once <= 3
 
 
 def test_the_key_is_sent_and_never_stored(tmp_path: Path) -> None:
