@@ -72,6 +72,7 @@ class LocalJudge:
         if not fitting:
             return
         begun = time.monotonic()
+        replies: Sequence[Reply | None]
         if self.way == "word":
             replies = self._read_words([ids for _, _, ids in fitting])
         else:

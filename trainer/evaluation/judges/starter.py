@@ -16,7 +16,7 @@ from trainer.evaluation.judges.parsing import parse_logprobs
 from trainer.sources import source_digest
 from trainer.starter.judge.form import SYSTEM, VERDICTS, judge_messages
 
-NAMES = dict(zip(VERDICTS, (Said.first, Said.second, Said.tie), strict=True))
+NAMES: dict[str, Said] = dict(zip(VERDICTS, (Said.first, Said.second, Said.tie), strict=True))
 RECORD = "build.json"
 
 
