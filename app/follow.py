@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from sqlmodel import Session
 
-from app.judging import CHOSEN, JudgeOptions, build_cases, chosen_texts, judge_and_record, texts_of_file
+from app.judging import CHOSEN, JudgeOptions, build_cases, chosen_texts, judge_and_record, opened, texts_of_file
 from app.runs import Runs, RunView
 from app.settings import Settings
 from storage.checkpoints import INITIAL, get_checkpoint
@@ -108,9 +108,12 @@ def judge_checkpoint(
     from trainer.evaluation.samples import SAMPLES, sample
     from trainer.policy import load_policy
 
-    initial = Side(INITIAL, load_policy(settings.model_source, device=settings.device))
-    chosen = heldout_prompts(database, initial.policy, count=prompts)
-    with Progress(console=Console(stderr=True)) as progress:
+    with (
+        opened(settings.data_dir, options, device=settings.device, base=settings.model_source) as bench,
+        Progress(console=Console(stderr=True)) as progress,
+    ):
+        initial = Side(INITIAL, load_policy(settings.model_source, device=settings.device))
+        chosen = heldout_prompts(database, initial.policy, count=prompts)
         bar = progress.add_task("loading", total=None)
 
         def tell(stage: str, step: int, total: int) -> None:
@@ -137,13 +140,10 @@ def judge_checkpoint(
             theirs = texts_of(baseline)
         return judge_and_record(
             database,
-            settings.data_dir,
-            options,
+            bench,
             build_cases(database, ours, theirs),
             candidate=candidate,
             baseline=f"file:{file.name}" if file.is_file() else baseline,
-            device=settings.device,
-            base=settings.model_source,
             tell=tell,
         )
 

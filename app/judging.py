@@ -23,7 +23,9 @@ from storage.transfer.reading import read_lines, rewindable
 
 if TYPE_CHECKING:
     from trainer.evaluation.judges.base import Judge
+    from trainer.evaluation.judges.cache import ReplyCache
     from trainer.evaluation.judges.panel import Panel, Rule
+    from trainer.evaluation.judges.rubric import Rubric
     from trainer.evaluation.protocol import Case, Judged, Orders
 
 CHOSEN = "chosen"
@@ -101,16 +103,41 @@ def build_cases(database: Database, candidate: dict[int, str], baseline: dict[in
     return cases
 
 
+@dataclass(frozen=True)
+class Bench:
+    """An opened judge with its rubric and its stored replies."""
+
+    judge: "Judge | Panel"
+    rubric: "Rubric"
+    cache: "ReplyCache"
+    options: JudgeOptions
+
+
+@contextmanager
+def opened(data_dir: Path, options: JudgeOptions, *, device: str, base: str) -> Iterator[Bench]:
+    """The judge that the options name. Before anything is sampled, so that a wrong name is told at once.
+
+    Raises Invalid.
+    """
+    from trainer.evaluation.judges.cache import ReplyCache
+
+    if options.orders not in ("both", "one"):
+        raise Invalid(f"There is no order {options.orders!r}.", hint="Use both or one.")
+    with ReplyCache(data_dir / CACHE) as cache:
+        with _told():
+            judge, rubric = _open(options, cache, device=device, base=base)
+            if not judge.revision:  # asked here, because a folder that is not there is refused by it
+                raise Invalid(f"{judge.name} has no revision, so its replies could not be told from another's.")
+        yield Bench(judge, rubric, cache, options)
+
+
 def judge_and_record(
     database: Database,
-    data_dir: Path,
-    options: JudgeOptions,
+    bench: Bench,
     cases: "Sequence[Case]",
     *,
     candidate: str,
     baseline: str,
-    device: str,
-    base: str,
     tell: Callable[[str, int, int], None],
 ) -> dict[str, Any]:
     """Judge the cases, store an evaluation with its verdicts, and give back its figures.
@@ -119,13 +146,12 @@ def judge_and_record(
     until then are stored, and the same call goes on from them.
     """
     from trainer.evaluation.judges.budget import BudgetSpent
-    from trainer.evaluation.judges.cache import ReplyCache
     from trainer.evaluation.protocol import judge_cases
     from trainer.evaluation.protocol_report import protocol_figures
     from trainer.reporter import Stopped
 
-    with ReplyCache(data_dir / CACHE) as cache, _told(), _stopping() as stop:
-        judge, rubric = _open(options, cache, device=device, base=base)
+    judge, rubric, cache, options = bench.judge, bench.rubric, bench.cache, bench.options
+    with _told(), _stopping() as stop:
         _say_estimate(cases, judge, cache, options)
         try:
             judged = judge_cases(

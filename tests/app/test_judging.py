@@ -90,7 +90,7 @@ def test_a_server_judges_within_a_budget_and_the_next_call_goes_on(evaluate: Eva
         (["--judge", "/no/such/folder"], "/no/such/folder"),
         (["--judge", "similarity", "--rubric", "nonsense"], "no rubric 'nonsense'"),
         (["--judge", "similarity", "--judge", "similarity"], "two or more different judges"),
-        (["--judge", "similarity", "--orders", "three"], "orders is 'three'"),
+        (["--judge", "similarity", "--orders", "three"], "no order 'three'"),
         (["--judge", "http://127.0.0.1:9/v1#m", "--way", "text", "--budget", "1"], "without prices"),
         (["--judge", "http://127.0.0.1:9/v1"], "give http://127.0.0.1:9/v1#MODEL"),
     ],
