@@ -125,7 +125,9 @@ def opened(data_dir: Path, options: JudgeOptions, *, device: str, base: str) -> 
         raise Invalid(f"There is no order {options.orders!r}.", hint="Use both or one.")
     with ReplyCache(data_dir / CACHE) as cache:
         with _told():
-            judge, rubric = _open(options, cache, device=device, base=base)
+            own = [data_dir / "checkpoints" / name for name in options.judges]  # checkpoints by their ids
+            sources = [str(at) if at.is_dir() else name for name, at in zip(options.judges, own, strict=True)]
+            judge, rubric = _open(sources, options, cache, device=device, base=base)
             if not judge.revision:  # asked here, because a folder that is not there is refused by it
                 raise Invalid(f"{judge.name} has no revision, so its replies could not be told from another's.")
         yield Bench(judge, rubric, cache, options)
@@ -178,7 +180,9 @@ def judge_and_record(
     return figures
 
 
-def _open(options: JudgeOptions, cache: Any, *, device: str, base: str) -> "tuple[Judge | Panel, Any]":
+def _open(
+    sources: Sequence[str], options: JudgeOptions, cache: Any, *, device: str, base: str
+) -> "tuple[Judge | Panel, Any]":
     from trainer.evaluation.judges.budget import Prices
     from trainer.evaluation.judges.named import JudgeSettings, open_judges
     from trainer.evaluation.judges.rubric import read_rubric
@@ -194,7 +198,7 @@ def _open(options: JudgeOptions, cache: Any, *, device: str, base: str) -> "tupl
         budget=options.budget,
         concurrency=options.concurrency,
     )
-    return open_judges(options.judges, settings, cache, rule=options.rule), rubric
+    return open_judges(sources, settings, cache, rule=options.rule), rubric
 
 
 def _say_estimate(cases: "Sequence[Case]", judge: "Judge | Panel", cache: Any, options: JudgeOptions) -> None:

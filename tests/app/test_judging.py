@@ -1,6 +1,7 @@
 """`prefloop evaluate --judge`, from the command line to the stored verdicts, on a tiny real model."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from judging import reply, serving
 
 from app import cli
-from app.judging import build_cases, chosen_texts, texts_of_file
+from app.judging import JudgeOptions, build_cases, chosen_texts, opened, texts_of_file
 from app.project import bind_model
 from storage.database import Database
 from storage.errors import Invalid
@@ -133,3 +134,9 @@ def test_only_prompts_with_both_texts_are_compared(database: Database, project: 
 def test_without_chosen_texts_there_is_no_such_baseline(database: Database) -> None:
     with pytest.raises(Invalid, match="No held-out prompt has a chosen text"):
         chosen_texts(database)
+
+
+def test_a_checkpoint_of_the_project_judges_by_its_id(tmp_path: Path, tiny_model_dir: Path) -> None:
+    shutil.copytree(tiny_model_dir, tmp_path / "checkpoints" / "sft-0001")
+    with opened(tmp_path, JudgeOptions(["sft-0001"]), device="cpu", base="") as bench:
+        assert bench.judge.kind == "local" and bench.judge.name.endswith("checkpoints/sft-0001:word:helpful")
