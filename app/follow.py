@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from sqlmodel import Session
 
-from app.judging import CHOSEN, JudgeOptions, build_cases, chosen_texts, judge_and_record, opened, texts_of_file
+from app.judged_texts import CHOSEN, build_cases, chosen_texts, texts_of_file
+from app.judging import JudgeOptions, judge_and_record, opened
 from app.runs import Runs, RunView
 from app.settings import Settings
 from storage.checkpoints import INITIAL, get_checkpoint

@@ -11,7 +11,8 @@ import pytest
 from judging import reply, serving
 
 from app import cli
-from app.judging import JudgeOptions, build_cases, chosen_texts, opened, texts_of_file
+from app.judged_texts import build_cases, chosen_texts, texts_of_file
+from app.judging import JudgeOptions, opened
 from app.project import bind_model
 from storage.database import Database
 from storage.errors import Invalid
