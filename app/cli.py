@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app import statistics
+from app.judged_table import print_judged
 from app.settings import Settings
 from storage.errors import Invalid, PrefLoopError
 
@@ -94,19 +95,49 @@ def train(
 @cli.command()
 def evaluate(
     candidate: Annotated[str, typer.Argument(help="Checkpoint id, as in `prefloop checkpoints`.")],
-    baseline: Annotated[str, typer.Option(help="Another checkpoint id, or initial.")] = "initial",
+    baseline: Annotated[
+        str, typer.Option(help="Another checkpoint id, or initial; with --judge also chosen, or a file of outputs.")
+    ] = "initial",
     prompts: Annotated[int, typer.Option(min=8, max=300, help="How many held-out prompts.")] = 300,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(help="starter, similarity, a folder, a hub id or http://HOST/v1#MODEL; repeatable: a panel."),
+    ] = None,
+    rubric: Annotated[str, typer.Option(help="Its rubric: helpful, correct, or a file.")] = "helpful",
+    way: Annotated[
+        str, typer.Option(help="auto; local: word, reasons; server: json, choice, logprobs, text.")
+    ] = "auto",
+    rule: Annotated[str, typer.Option(help="A panel's rule: majority, mean or unanimous.")] = "majority",
+    orders: Annotated[str, typer.Option(help="both, or one: half the calls, with the position bias left in.")] = "both",
+    price: Annotated[tuple[float, float], typer.Option(help="What a million tokens cost, read and written.")] = (
+        0.0,
+        0.0,
+    ),
+    budget: Annotated[float | None, typer.Option(min=0, help="Stop before more than this is spent.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Calls to a server at once.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     data_dir: DataDir = None,
     model: Model = None,
 ) -> None:
-    """Compare two checkpoints on held-out prompts: guards, and the preference model of all choices so far."""
-    from app.follow import evaluate_checkpoint
+    """Compare two checkpoints on held-out prompts: guards, and the preference model of all choices so far.
+
+    With --judge, its verdicts instead, each pair shown in both orders (docs/judges.md).
+    """
+    from app.follow import evaluate_checkpoint, judge_checkpoint
+    from app.judging import JudgeOptions
     from app.project import bind_model, open_database
 
     settings = _settings(data_dir=data_dir, model=model)
     database = open_database(settings, begun=True)
     bind_model(database, initial_model=settings.initial_model, model_source=settings.model_source)
+    if judge:
+        key = settings.judge_key
+        options = JudgeOptions(judge, rubric, way, rule, orders, price, budget, concurrency, key)  # type: ignore[arg-type]
+        print_judged(
+            judge_checkpoint(database, settings, options, candidate=candidate, baseline=baseline, prompts=prompts),
+            as_json=as_json,
+        )
+        return
     compared = evaluate_checkpoint(database, settings, candidate=candidate, baseline=baseline, prompts=prompts)
     if as_json:
         print(json.dumps(compared, indent=1))

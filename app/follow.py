@@ -1,12 +1,17 @@
-"""Long work from the command line: a run followed to its end, two checkpoints compared."""
+"""Long work from the command line: a run followed to its end, two checkpoints compared, or judged."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from sqlmodel import Session
 
+from app.judged_texts import CHOSEN, build_cases, chosen_texts, texts_of_file
+from app.judging import JudgeOptions, judge_and_record, opened
 from app.runs import Runs, RunView
 from app.settings import Settings
 from storage.checkpoints import INITIAL, get_checkpoint
@@ -91,6 +96,62 @@ def evaluate_checkpoint(
         "guards": [asdict(g) for g in decision.guards],
         **compared.figures(),
     }
+
+
+def judge_checkpoint(
+    database: Database, settings: Settings, options: JudgeOptions, *, candidate: str, baseline: str, prompts: int
+) -> dict[str, Any]:
+    """A judge's verdicts on one unselected sample a side and held-out prompt, as plain data.
+
+    The baseline is a checkpoint id, "initial", "chosen" for the data's chosen texts, or a file of outputs.
+    """
+    from trainer.evaluation.compare import Side, heldout_prompts
+    from trainer.evaluation.samples import SAMPLES, sample
+    from trainer.policy import load_policy
+
+    with (
+        opened(settings.data_dir, options, device=settings.device, base=settings.model_source) as bench,
+        Progress(console=Console(stderr=True)) as progress,
+    ):
+        initial = Side(INITIAL, load_policy(settings.model_source, device=settings.device))
+        chosen = heldout_prompts(database, initial.policy, count=prompts)
+        bar = progress.add_task("loading", total=None)
+
+        def tell(stage: str, step: int, total: int) -> None:
+            progress.update(bar, description=stage, completed=step, total=total)
+
+        def texts_of(checkpoint_id: str) -> dict[int, str]:
+            with database.read() as session:
+                side = _side(session, settings, checkpoint_id, initial)
+            made = sample(
+                side.policy,
+                chosen,
+                folder=settings.data_dir / "samples",
+                on_progress=lambda step, total: tell(f"sampling {checkpoint_id}", step, total),
+                should_stop=lambda: False,
+            )
+            return {prompt.id: made[i * SAMPLES].text for i, prompt in enumerate(chosen)}
+
+        ours, file = texts_of(candidate), Path(baseline)
+        if baseline == CHOSEN:
+            theirs = chosen_texts(database)
+        elif file.is_file():
+            theirs = texts_of_file(file, {_asked(p.messages): p.id for p in chosen})
+        else:
+            theirs = texts_of(baseline)
+        return judge_and_record(
+            database,
+            bench,
+            build_cases(database, ours, theirs),
+            candidate=candidate,
+            baseline=f"file:{file.name}" if file.is_file() else baseline,
+            tell=tell,
+        )
+
+
+def _asked(messages: Sequence[dict[str, str]]) -> str:
+    """What a file of outputs calls a prompt: its last user turn."""
+    return next((m["content"].strip() for m in reversed(messages) if m["role"] == "user"), "")
 
 
 def _side(session: Session, settings: Settings, checkpoint_id: str, initial: Any) -> Any:

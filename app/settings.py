@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     token: str = Field("", description="when set, every route asks for it")
     allowed_hosts: str = Field("", description="further host names this is reached under, separated by commas")
+    judge_key: str = Field("", description="key of the server that `prefloop evaluate --judge URL` asks")
     auto_train: bool = Field(True, description="off: no trigger queues a run by itself")
     canary: bool = Field(True, description="off: no roll back by itself")
     gate_prompts: int = Field(300, ge=8, le=300, description="how many held-out prompts the gate uses at most")

@@ -19,8 +19,9 @@ from storage.tables import Split, Verdict, VerdictKind
 from trainer.dataset import TrainingData
 from trainer.decoding import Generated
 from trainer.evaluation.features import features
+from trainer.evaluation.nesting import nested
 from trainer.evaluation.preference_model import FOLDS, CrossFit, cross_fit
-from trainer.evaluation.samples import SAMPLES, SAMPLING, HeldoutPrompt, fit_prompt, nested, sample
+from trainer.evaluation.samples import SAMPLES, SAMPLING, HeldoutPrompt, fit_prompt, sample
 from trainer.gate import GateDecision, decide, pairing_scores
 from trainer.guards import GuardInputs, Sample, finite, run_guards
 from trainer.policy import Policy

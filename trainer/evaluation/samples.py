@@ -27,11 +27,6 @@ class HeldoutPrompt:
     messages: Messages
 
 
-def nested(prompts: Sequence[HeldoutPrompt], count: int) -> list[HeldoutPrompt]:
-    """The first `count` in an order fixed by each prompt's own hash, so that smaller sets lie within larger ones."""
-    return sorted(prompts, key=lambda p: hashlib.sha256(json.dumps(p.messages).encode()).digest())[:count]
-
-
 def sample(
     policy: Policy,
     prompts: Sequence[HeldoutPrompt],
