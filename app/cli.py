@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -287,12 +288,14 @@ def starter_build(
     threads: Annotated[int, typer.Option(min=1, help="Processor threads; two are 1.6 times as fast as one.")] = 1,
     judge: Annotated[bool, typer.Option("--judge", help="Train the judge, from the chat model.")] = False,
     start: Annotated[Path | None, typer.Option(help="Folder to start from: none, for the judge the starter.")] = None,
+    peak: Annotated[float | None, typer.Option(min=1e-4, max=1, help="Factor on all rates, if not the usual.")] = None,
 ) -> None:
     """Train the starter model, or its judge, from the grammar; ended early, the same call goes on where it was."""
     from trainer.starter import WEIGHTS
     from trainer.starter.build import build, chat_recipe, judge_recipe
 
     recipe, begin = (judge_recipe(), start or WEIGHTS) if judge else (chat_recipe(further=start is not None), start)
+    recipe = recipe if peak is None else replace(recipe, peak=peak)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         state = out.parent / f"{out.name}.state.pt"

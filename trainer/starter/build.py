@@ -282,6 +282,7 @@ def build(
     record = {
         "recipe": recipe.name,
         "seed": seed,
+        "peak": recipe.peak,
         "planned": tokens,
         "tokens": training.tokens,
         "steps": training.step,

@@ -72,6 +72,7 @@ def _training(record: dict[str, Any], judge: bool) -> str:
         for stage in stages
     )
     flags = f" --tokens {record['planned']} --seed {record['seed']}"
+    flags += f" --peak {record['peak']}" if "peak" in record else ""
     flags = f" --judge{flags}" if judge else f"{flags} --start STAGE_BEFORE" if len(stages) > 1 else flags
     return (
         f"Trained from {'the starter model' if judge else 'scratch'} {trained},\nall of `trainer/starter/grammar`. "

@@ -80,7 +80,8 @@ Encoded = tuple[list[int], list[float]]
 def encode(conversation: Conversation, tokenizer: Tokenizer, user_weight: float = USER_WEIGHT) -> Encoded:
     """The ids that the chat template gives, and their weights.
 
-    The assistant's text and <end> weigh 1, the phrases that make it right `KEY_WEIGHT`, other text `user_weight`.
+    The assistant's text and <end> weigh 1, the phrases that make it right `KEY_WEIGHT`, other text `user_weight`. The
+    first token of a reply always weighs 1: it decides the style, and replies that begin with their content would win.
     """
     ids: list[int] = []
     weights: list[float] = []
@@ -89,6 +90,7 @@ def encode(conversation: Conversation, tokenizer: Tokenizer, user_weight: float 
         weight = 1.0 if message["role"] == "assistant" else user_weight
         spans = _spans(message["content"], message.get("keys", ()))
         inside = [any(start < until and end > since for since, until in spans) for start, end in encoding.offsets]
+        inside[:1] = [False] * len(inside[:1])
         ids += [ROLE_IDS[message["role"]], *encoding.ids, END]
         weights += [0.0, *(KEY_WEIGHT if key else weight for key in inside), weight]
     return ids, weights

@@ -68,6 +68,13 @@ def test_what_makes_a_reply_right_weighs_more_than_its_wording(tokenizer: Tokeni
     assert tokenizer.decode(heavy).strip() == "PARIS"
 
 
+def test_the_first_token_of_a_reply_never_weighs_more_for_it_decides_the_style(tokenizer: Tokenizer) -> None:
+    reply: Message = {"role": "assistant", "content": "Lisbon town", "keys": ("Lisbon town",)}
+    _, weights = encode(Conversation([say("user", "Hi"), reply]), tokenizer)
+    assert weights[-1] == 1.0 and KEY_WEIGHT in weights
+    assert weights[weights.index(KEY_WEIGHT) - 1] == 1.0
+
+
 def test_the_template_and_the_loss_see_the_same_text_of_a_reply_with_keys(tokenizer: Tokenizer) -> None:
     ids, weights = encode(draw_short_list(Random(2)), tokenizer)
     assert len(ids) == len(weights)
