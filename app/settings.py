@@ -38,8 +38,11 @@ class Settings(BaseSettings):
     selection: Literal["plain", "least_alike", "same_content", "decisive"] = Field(
         "decisive", description="which two of the samples make a comparison for training"
     )
-    samples: int = Field(
-        0, ge=0, le=32, description="completions sampled for it, of which two are shown; 0: 16 of the starter, else 4"
+    samples: int | None = Field(
+        None,
+        ge=2,
+        le=32,
+        description="completions sampled for it, of which two are shown; unset: 16 of the starter, else 4",
     )
     max_new_tokens: int = Field(160, ge=1, le=4096, description="longest completion shown to people, in tokens")
     loaded_checkpoints: int = Field(3, ge=2, le=16, description="how many models are kept in memory")

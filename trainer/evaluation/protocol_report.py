@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trainer.evaluation.judges.base import Judge
@@ -19,13 +19,12 @@ from trainer.evaluation.outcomes import Outcome
 from trainer.evaluation.pair_report import pair_rows, slice_rows, suspicions
 from trainer.evaluation.pairs import gather
 from trainer.evaluation.plain import plain
-from trainer.evaluation.protocol import Judged, Verdict
+from trainer.evaluation.protocol import Judged, PromptVerdict, Verdict
 from trainer.evaluation.row_report import row_report
 from trainer.evaluation.sequential import anytime_interval, log_e_value
 from trainer.guard_limits import GUARDS
 
 INVALID_ALARM = 0.02
-MAJORITY = 0.5  # of texts that are alike but for digits and marks
 MAJORITY = 0.5  # of texts that are alike but for digits and marks
 MIN_PROMPTS = 10  # for an alarm about texts that repeat themselves over prompts
 
@@ -146,17 +145,7 @@ _ORDERED = frozenset({"starter", "local", "endpoint", "panel"})
 def _prompt_rows(judged: Judged, candidate: str, baseline: str, name: str) -> list[Outcome]:
     """One row per prompt: what the win rate is made of."""
     return [
-        Outcome(
-            prompt=v.case.prompt,
-            model_a=candidate,
-            model_b=baseline,
-            score_a=v.score,
-            flip=v.verdict is Verdict.flip,
-            length_a=float(len(v.case.candidate)),
-            length_b=float(len(v.case.baseline)),
-            rater=f"judge:{name}",
-            tags=v.case.tags,
-        )
+        replace(_row(v, candidate, baseline, name), score_a=v.score, flip=v.verdict is Verdict.flip)
         for v in judged.verdicts
     ]
 
@@ -164,21 +153,26 @@ def _prompt_rows(judged: Judged, candidate: str, baseline: str, name: str) -> li
 def _order_rows(judged: Judged, candidate: str, baseline: str, name: str) -> list[Outcome]:
     """One row per valid comparison with its order: what position and length preferences are made of."""
     return [
-        Outcome(
-            prompt=v.case.prompt,
-            model_a=candidate,
-            model_b=baseline,
-            score_a=shown.score,
-            length_a=float(len(v.case.candidate)),
-            length_b=float(len(v.case.baseline)),
-            rater=f"judge:{name}",
-            order="ab" if shown.candidate_first else "ba",
-            tags=v.case.tags,
-        )
+        replace(_row(v, candidate, baseline, name), score_a=one.score, order="ab" if one.candidate_first else "ba")
         for v in judged.verdicts
-        for shown in v.shown
-        if shown.score is not None
+        for one in v.shown
+        if one.score is not None
     ]
+
+
+def _row(verdict: PromptVerdict, candidate: str, baseline: str, name: str) -> Outcome:
+    """What all rows of a prompt have in common."""
+    case = verdict.case
+    return Outcome(
+        prompt=case.prompt,
+        model_a=candidate,
+        model_b=baseline,
+        score_a=None,
+        length_a=float(len(case.candidate)),
+        length_b=float(len(case.baseline)),
+        rater=f"judge:{name}",
+        tags=case.tags,
+    )
 
 
 def _most_common(texts: Sequence[str]) -> tuple[float, int]:
