@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from app.main import Application, build_application
 from app.settings import Settings
@@ -116,3 +117,11 @@ def test_a_run_is_told_to_stop_when_the_app_ends(application: Application, monke
         time.sleep(0.05)
     application.close()
     assert launched and not launched[0].alive()
+
+
+def test_one_sample_cannot_be_compared_and_unset_goes_by_the_model() -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 2"):
+        Settings(samples=1)
+    assert Settings().samples_of_a_prompt == 16
+    assert Settings(model="some/model").samples_of_a_prompt == 4
+    assert Settings(samples=2).samples_of_a_prompt == 2
