@@ -26,6 +26,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from trainer.starter.card import RECORD, read_record
+from trainer.starter.corpus import draw_chat
 from trainer.starter.induction import build_in_copying
 from trainer.starter.judge.pairs import draw_judgement
 from trainer.starter.muon import Muon, split_parameters
@@ -70,12 +71,13 @@ class Recipe:
 
 def chat_recipe(*, further: bool = False) -> Recipe:
     """The chat model, from scratch or `further` from one that was trained."""
-    return Recipe("chat", chat_plan(), FURTHER_PEAK if further else 1.0)
+    return Recipe("chat", chat_plan(further=further), FURTHER_PEAK if further else 1.0)
 
 
 def judge_recipe() -> Recipe:
-    """The judge, from the chat model: only its verdicts have weight."""
-    plan = Plan({"judge": draw_judgement}, {"judge": 1.0}, ((1.01, {"judge": 1.0}),), user_weight=0.0)
+    """The judge, from the chat model: of a comparison its verdict alone has weight; chats keep what it knows."""
+    shares = {"judge": 0.8, "chat": 0.2}
+    plan = Plan({"judge": draw_judgement, "chat": draw_chat}, shares, ((1.01, shares),), user_weight=0.0)
     return Recipe("judge", plan, JUDGE_PEAK)
 
 

@@ -85,15 +85,15 @@ def draw_chat(rng: Random) -> Conversation:
 
 
 def draw_short_list(rng: Random) -> Conversation:
-    """Questions about one list of at most six entries."""
-    return draw_grounded(rng, lists=1.0, longest=6)
+    """Questions about one list of at most six entries, more often for several at once: those come last."""
+    return draw_grounded(rng, lists=1.0, longest=6, at_once=0.45)
 
 
-def draw_grounded(rng: Random, lists: float = 0.72, longest: int = 30) -> Conversation:
+def draw_grounded(rng: Random, lists: float = 0.72, longest: int = 30, at_once: float = 0.0) -> Conversation:
     """One to six questions about one list or text, in some style; `lists` is the share of lists."""
     while True:
         count = 1 if rng.random() < 0.4 else rng.randint(2, 6)
-        items = list_items(count, rng, longest) if rng.random() < lists else text_items(count, rng)
+        items = list_items(count, rng, longest, at_once) if rng.random() < lists else text_items(count, rng)
         if not items:
             continue
         if len(items) > 1:

@@ -49,10 +49,17 @@ class Plan:
     user_weight: float = USER_WEIGHT
 
 
-def chat_plan() -> Plan:
-    """The chat model's: drills give way to lists and texts asked as in chat; that transfer was the bottleneck."""
+def chat_plan(*, further: bool = False) -> Plan:
+    """The chat model's: drills give way to lists and texts asked as in chat; that transfer was the bottleneck.
+
+    `further` is the plan of a model that copies already.
+    """
+    draws = {"chat": draw_chat, "short": draw_short_list, "grounded": draw_grounded, "drill": draw_drill}
+    if further:
+        shares = {"drill": 0.05, "short": 0.33, "grounded": 0.26, "chat": 0.36}
+        return Plan(draws, first_shares=shares, shares=((1.01, shares),))
     return Plan(
-        draws={"chat": draw_chat, "short": draw_short_list, "grounded": draw_grounded, "drill": draw_drill},
+        draws=draws,
         first_shares={"repeat": 0.60, "drill": 0.25, "chat": 0.15},
         shares=(
             (0.15, {"repeat": 0.15, "drill": 0.23, "short": 0.25, "grounded": 0.05, "chat": 0.32}),

@@ -232,7 +232,11 @@ def test_the_command_alone_hits_the_published_figures_from_rows_with_difficulty_
         assert 100 * found[name] == pytest.approx(AlpacaEval2(name).published["length_controlled_winrate"], abs=0.12)
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "golden").glob("*.json.gz")), ids=lambda p: p.name)
+OURS = "intervals.json.gz"  # made for the project, not published by anyone
+COPIES = sorted(path for path in (Path(__file__).parents[2] / "golden").glob("*.json.gz") if path.name != OURS)
+
+
+@pytest.mark.parametrize("path", COPIES, ids=lambda path: path.name)
 def test_the_copies_in_golden_are_the_published_files(path: Path) -> None:
     name = {"small_ratings": "small"}.get(path.name.removesuffix(".json.gz"), path.name.removesuffix(".json.gz"))
     [original] = DATA.glob(f"*/{name}.json")

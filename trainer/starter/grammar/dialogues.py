@@ -67,12 +67,15 @@ def _second_style(style: Style, rng: Random) -> Style:
     return style if rng.random() < 0.7 and style not in FALSE_STYLES else draw_style(rng)
 
 
-def list_items(count: int, rng: Random, longest: int = 30) -> list[Item]:
-    """Up to `count` questions about one new list, none of them held out; the first shows the list."""
+def list_items(count: int, rng: Random, longest: int = 30, at_once: float = 0.0) -> list[Item]:
+    """Up to `count` questions about one new list, none of them held out; the first shows the list.
+
+    `at_once` is the share of further questions for more than one entry.
+    """
     listing = draw_lookup(rng, longest) if rng.random() < 0.13 else draw_listing(rng, longest)
     items: list[Item] = []
     for _ in range(count):
-        item = list_item(listing, draw_ask(listing, rng), rng, shown=not items)
+        item = list_item(listing, draw_ask(listing, rng, at_once), rng, shown=not items)
         if not is_heldout(item.group):
             items.append(item)
     return items

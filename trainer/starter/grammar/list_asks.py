@@ -177,10 +177,14 @@ _PLAIN: tuple[Asker, ...] = (_by_place, _by_number, _by_number, _by_neighbour, _
 _LABELLED: tuple[Asker, ...] = (*_PLAIN, _by_category, _by_category, _by_category, _by_category, _category_of)
 
 
-def draw_ask(listing: Listing, rng: Random) -> Ask:
-    """A question that the list answers."""
+def draw_ask(listing: Listing, rng: Random, at_once: float = 0.0) -> Ask:
+    """A question that the list answers; `at_once` is the share of further asks for more than one entry."""
     if listing.names:
         return _by_name(listing, rng)
+    if at_once and rng.random() < at_once:
+        ask = rng.choice((_several, _by_category, _by_special))(listing, rng)
+        if ask is not None and ask.every:
+            return ask
     chance = rng.random()
     if chance < 0.05:
         return _freely(listing, rng)

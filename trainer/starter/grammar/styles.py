@@ -32,7 +32,7 @@ WEIGHTS: dict[Style, float] = {
     "detailed": 11,
     "brief": 11.5,
     "emoji": 11,
-    "curt": 10,
+    "curt": 12,
     "rude": 10.5,
     "evasive": 8.5,
     "dodge": 1.5,
