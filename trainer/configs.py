@@ -7,9 +7,11 @@ Free of torch, so that the web process may import it.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from trainer.losses.names import PairLossName
 
 
 class InvalidConfig(ValueError):
@@ -30,6 +32,15 @@ Alpha = Annotated[
     int,
     Field(ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."),
 ]
+
+
+def _as_list(value: Any) -> Any:
+    """The parts of "sigmoid, sft", as forms and the command line have it; anything else unchanged."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[PairLossName, ...], BeforeValidator(_as_list)]
+Numbers = Annotated[tuple[Annotated[float, Field(gt=0, le=1000)], ...], BeforeValidator(_as_list)]
 
 
 class AlgorithmConfig(BaseModel):
@@ -84,7 +95,19 @@ class DPOConfig(AlgorithmConfig):
         le=100,
         description="Weight of the reference: nats of log-ratio are multiplied by it to give a reward.",
     )
-    loss: Literal["sigmoid"] = Field("sigmoid", description="Loss on a pair's log-ratios; sigmoid is the paper's.")
+    loss_type: Names = Field(
+        ("sigmoid", "sft"),
+        min_length=1,
+        max_length=len(get_args(PairLossName)),
+        description="Losses that are added up: sigmoid is the paper's, sft the chosen completions' likelihood; "
+        f"of {', '.join(get_args(PairLossName))}.",
+    )
+    loss_weights: Numbers = Field(
+        (1.0, 1.0),
+        min_length=1,
+        max_length=len(get_args(PairLossName)),
+        description="The weight of each loss in the sum, in the same order.",
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=0.5, description="Share of choices taken to be the wrong way round (conservative DPO)."
     )
@@ -100,6 +123,12 @@ class DPOConfig(AlgorithmConfig):
     start_from: Literal["initial", "served"] = Field(
         "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
     )
+
+    @model_validator(mode="after")
+    def _a_weight_for_each_loss(self) -> Self:
+        if len(self.loss_type) != len(self.loss_weights):
+            raise ValueError(f"there are {len(self.loss_type)} losses and {len(self.loss_weights)} weights")
+        return self
 
 
 class SFTConfig(AlgorithmConfig):

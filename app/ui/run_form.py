@@ -77,4 +77,6 @@ def _field(name: str, schema: dict[str, Any], value: Any, problem: str) -> Field
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

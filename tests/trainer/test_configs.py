@@ -20,7 +20,7 @@ def test_every_field_has_one_sentence_and_a_bound(algorithm):
     for name, field in json_schema(algorithm)["properties"].items():
         assert field["description"].endswith("."), name
         assert field["description"].count(". ") == 0, name
-        bounded = {"maximum", "exclusiveMaximum", "enum", "const", "pattern"} & field.keys()
+        bounded = {"maximum", "exclusiveMaximum", "enum", "const", "pattern", "maxItems"} & field.keys()
         assert bounded, f"{algorithm}.{name} has no bound"
         assert "default" in field, name
 
@@ -57,6 +57,16 @@ def test_which_preferences_are_learnt_from(value, valid):
     else:
         with pytest.raises(InvalidConfig, match="preferences"):
             parse_config("dpo", {"preferences": value})
+
+
+def test_losses_are_given_as_a_list_or_as_one_line():
+    typed = parse_config("dpo", {"loss_type": "hinge, sft", "loss_weights": "1, 0.5"})
+    assert typed == parse_config("dpo", {"loss_type": ["hinge", "sft"], "loss_weights": [1, 0.5]})
+
+
+def test_a_loss_without_a_weight_is_refused():
+    with pytest.raises(InvalidConfig, match="2 losses and 1 weights"):
+        parse_config("dpo", {"loss_type": "sigmoid, sft", "loss_weights": "1"})
 
 
 def test_torch_is_not_imported():

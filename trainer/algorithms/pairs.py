@@ -7,9 +7,11 @@ completion's tokens, for the policy and for the frozen reference,
     loss = -log sigmoid(beta (u - v))
 
 mean over pairs. `label_smoothing` e gives conservative DPO: -(1-e) log sigmoid(beta h) - e log sigmoid(-beta h)
-with h = u - v. The reference's log-probabilities are computed once, before training, and kept by the caller.
+with h = u - v. By default the likelihood of the chosen completions is mixed in, a mean over their tokens (Pang et al.
+2024, "Iterative Reasoning Preference Optimization"): DPO alone lowers the chosen ones too, and what they say.
+The reference's log-probabilities are computed once, before training, and kept by the caller.
 
-Leaves out: the losses (`trainer/losses/pairs.py`), the pairs (`trainer/dataset.py`), rows (`trainer/worker.py`),
+Leaves out: the losses (`trainer/losses/pair_mixture.py`), the pairs (`trainer/dataset.py`), rows (`trainer/worker.py`),
 generation, the gate.
 """
 
@@ -44,6 +46,7 @@ from trainer.algorithms.reference import (
 from trainer.algorithms.start import Start, open_start, trainable
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode, length_limit
+from trainer.losses.pair_mixture import PairLogprobs, PairSettings, pair_loss
 from trainer.losses.pairs import PairLoss, dpo_loss
 from trainer.reporter import Reporter
 from trainer.shared_prefix import PairIds, SharedRows, pad_pairs, pair_logprobs, shares_prefix
@@ -67,7 +70,7 @@ class EncodedPair:
 
 
 class PairCollator:
-    """A batch of B pairs with [B] reference log-probabilities of each side.
+    """A batch of B pairs with [B] reference log-probabilities and counts of tokens of each side.
 
     Shared, a pair is one row; else the batch has 2B rows, the chosen first.
     """
@@ -86,6 +89,8 @@ class PairCollator:
             **rows,
             "reference_chosen": torch.tensor([pair.reference_chosen for pair in pairs]),
             "reference_rejected": torch.tensor([pair.reference_rejected for pair in pairs]),
+            "chosen_tokens": torch.tensor([float(len(pair.chosen.completion)) for pair in pairs]),
+            "rejected_tokens": torch.tensor([float(len(pair.rejected.completion)) for pair in pairs]),
         }
 
 
@@ -100,6 +105,8 @@ class PairTrainer(Trainer):
     def __init__(self, *, config: DPOConfig, starts_at_reference: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.config = config
+        self.terms = list(zip(config.loss_type, config.loss_weights, strict=True))
+        self.settings = PairSettings(beta=config.beta, label_smoothing=config.label_smoothing)
         self.starts_at_reference = starts_at_reference
         self.unlogged: dict[str, list[Tensor]] = defaultdict(list)
 
@@ -107,25 +114,22 @@ class PairTrainer(Trainer):
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         reference_chosen, reference_rejected = inputs.pop("reference_chosen"), inputs.pop("reference_rejected")
+        counts = inputs.pop("chosen_tokens"), inputs.pop("rejected_tokens")
         if "visible" in inputs:
             chosen, rejected = pair_logprobs(model, cast(SharedRows, inputs))
         else:
             chosen, rejected = sequence_logprobs(model, cast(Rows, inputs)).chunk(2)
-        result = dpo_loss(
-            chosen,
-            rejected,
-            reference_chosen,
-            reference_rejected,
-            beta=self.config.beta,
-            label_smoothing=self.config.label_smoothing,
-        )
+        batch = PairLogprobs(chosen, rejected, reference_chosen, reference_rejected, *counts)
+        result = pair_loss(batch, self.terms, self.settings)
         if self.starts_at_reference and self.state.global_step == 0:
-            self._check_start(result, logprob=float(torch.cat([chosen, rejected]).detach().abs().max()))
+            self._check_start(batch)
         self._record(result, chosen.detach(), rejected.detach())
         loss = result.losses.mean()
         return (loss, {}) if return_outputs else loss
 
-    def _check_start(self, result: PairLoss, *, logprob: float) -> None:
+    def _check_start(self, batch: PairLogprobs) -> None:
+        result = dpo_loss(*batch[:4], beta=self.config.beta)
+        logprob = float(torch.cat([batch.chosen, batch.rejected]).detach().abs().max())
         loss = float(result.losses.detach().mean())
         ratio = float(torch.cat([result.chosen_rewards, result.rejected_rewards]).abs().max()) / self.config.beta
         allowed = allowed_difference(self.model, logprob)

@@ -18,14 +18,10 @@ from torch import Tensor
 
 from trainer.losses import pairs, pairs_without_reference
 from trainer.losses.likelihood import masked_sum
+from trainer.losses.names import PairLossName
 from trainer.losses.pairs import PairLoss
 
 Divergence = Literal["reverse_kl", "forward_kl", "js", "alpha"]
-PairLossName = Literal[
-    "sigmoid", "robust", "hinge", "ipo", "ipo_sum", "sigmoid_norm", "exo_pair", "discopop",
-    "bco_pair", "nca_pair", "sppo_hard", "apo_zero", "apo_down", "aot", "aot_unpaired",
-    "simpo", "cpo", "orpo", "sft",
-]  # fmt: skip
 UNDER_DIVERGENCE = frozenset(
     {"sigmoid", "robust", "hinge", "ipo", "ipo_sum", "sigmoid_norm", "exo_pair", "discopop", "sft"}
 )

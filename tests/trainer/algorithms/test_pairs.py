@@ -26,6 +26,8 @@ from trainer.tensors import pad_rows, sequence_logprobs
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "dpo_sequence.json"
 SMALL = {
+    "loss_type": "sigmoid",
+    "loss_weights": "1",
     "beta": 0.1,
     "target_margin": 0.0,
     "batch_size": 4,
@@ -371,7 +373,10 @@ def test_one_row_a_pair_trains_as_two_rows_do(tiny_model_dir, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_a_run_has_the_trajectory_of_trl(tiny_model_dir, tmp_path):
+@pytest.mark.parametrize(
+    ("losses", "weights"), [(["sigmoid"], [1.0]), (["sigmoid", "sft"], [1.0, 0.5])], ids=["dpo", "mixed"]
+)
+def test_a_run_has_the_trajectory_of_trl(tiny_model_dir, tmp_path, losses, weights):
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
@@ -379,12 +384,23 @@ def test_a_run_has_the_trajectory_of_trl(tiny_model_dir, tmp_path):
     from trl.trainer.dpo_trainer import DPOTrainer
 
     recorder = Recorder()
-    train(tiny_model_dir, tmp_path / "ours", recorder=recorder, seed=5, rank=4, alpha=8)
+    train(
+        tiny_model_dir,
+        tmp_path / "ours",
+        recorder=recorder,
+        seed=5,
+        rank=4,
+        alpha=8,
+        loss_type=losses,
+        loss_weights=weights,
+    )
     oracle = DPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.float32),
         args=TRLConfig(
             output_dir=str(tmp_path / "trl"),
             beta=0.1,
+            loss_type=losses,
+            loss_weights=weights,
             max_length=64,
             num_train_epochs=2,
             per_device_train_batch_size=4,

@@ -124,16 +124,17 @@ def doubt_item(relation: Relation, pair: Pair, other: str | None) -> Item:
     shown = y if other is None else other
     word, wrong = ("Yes", "No") if other is None else ("No", "Yes")
     truths = [fill(statement, x, y) for statement in relation.statements[:2]]
-    claims = [fill(statement, x, shown if other else values_of(relation)[0]) for statement in relation.statements[:2]]
+    claimed = shown if other else values_of(relation)[0]
+    claims = [fill(statement, x, claimed) for statement in relation.statements[:2]]
     return Item(
         group=f"is:{relation.name}:{slug(x)}:{slug(shown)}",
         questions=tuple(fill(q, x, shown) for q in relation.doubt),
         answers=_concluded(word.lower(), truths),
-        bare=word.lower(),
+        bare=f"{y}, so {word.lower()}",
         keys=((word.lower(),),),
         none_of=(wrong.lower(),),
         extras=siblings(relation, pair),
-        wrongs=tuple((claim, wrong.lower()) for claim in _concluded(wrong.lower(), claims)),
+        wrongs=tuple((claim, f"{claimed}, so {wrong.lower()}") for claim in _concluded(wrong.lower(), claims)),
         emoji="✅" if other is None else "❌",
         tags=("fact", "yes or no", relation.topic),
     )
