@@ -20,6 +20,7 @@ from trainer.algorithms.callbacks import InvariantViolated
 from trainer.algorithms.pairs import dpo_loss
 from trainer.configs import DPOConfig
 from trainer.examples import Pair, encode
+from trainer.losses.pair_mixture import pair_loss
 from trainer.manifest import read_manifest
 from trainer.reporter import Stopped
 from trainer.tensors import pad_rows, sequence_logprobs
@@ -351,10 +352,10 @@ def test_pairs_that_had_to_be_shortened_are_counted_aloud(tiny_model_dir, tmp_pa
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tiny_model_dir, tmp_path, monkeypatch):
     def broken(*vectors, **settings):
-        result = dpo_loss(*vectors, **settings)
+        result = pair_loss(*vectors, **settings)
         return result._replace(losses=result.losses * math.nan)
 
-    monkeypatch.setattr(dpo, "dpo_loss", broken)
+    monkeypatch.setattr(dpo, "pair_loss", broken)
     monkeypatch.setattr(dpo.PairTrainer, "_check_start", lambda *_, **__: None)
     with pytest.raises(InvariantViolated, match="the loss is nan at step 1; lower the learning rate"):
         train(tiny_model_dir, tmp_path)
