@@ -88,7 +88,7 @@ class AlgorithmConfig(BaseModel):
 class DPOConfig(AlgorithmConfig):
     """Direct preference optimisation (Rafailov et al. 2023). Defaults are tuned on the starter model."""
 
-    learning_rate: LearningRate = 5e-4
+    learning_rate: LearningRate = 2.5e-4
     beta: float = Field(
         1.0,
         gt=0,
@@ -103,7 +103,7 @@ class DPOConfig(AlgorithmConfig):
         f"of {', '.join(get_args(PairLossName))}.",
     )
     loss_weights: Numbers = Field(
-        (1.0, 2.0),
+        (1.0, 6.0),
         min_length=1,
         max_length=len(get_args(PairLossName)),
         description="The weight of each loss in the sum, in the same order.",
@@ -115,7 +115,7 @@ class DPOConfig(AlgorithmConfig):
         60, ge=1, le=1000, description="Passes over the examples; the target margin ends most runs earlier."
     )
     target_margin: float = Field(
-        5.0,
+        3.5,
         ge=0,
         le=1000,
         description="Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off.",
