@@ -1,7 +1,7 @@
 """What the operator settles about the gate, as it travels from the app's settings to the trainer's process.
 
-Plain data, free of numpy: a trainer claims its run before it loads anything slow. The key of a judge's server is not part
-of the command line, where every user of the machine could read it.
+Plain data, free of numpy: a trainer claims its run before it loads anything slow. The key of a judge's server is no
+part of the command line, where every user of the machine could read it.
 """
 
 import json

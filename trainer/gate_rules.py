@@ -1,8 +1,8 @@
 """By which rule per-prompt scores become an answer: is their mean shown to lie above a limit, or below it?
 
 `fixed`: one look at the planned number of prompts, by the interval of the win rate. `sequential`: a bet on every prompt
-in turn; valid however often it is looked at, so it may stop as soon as it is decided. The gate, its simulation in the
-tests and the canary all ask here. Leaves out what an answer leads to (trainer/gate.py). Free of torch.
+in turn; valid however often it is looked at, so it may stop as soon as it is decided. The gate and its simulation in
+the tests ask here, and so does the canary. Leaves out what an answer leads to (trainer/gate.py). Free of torch.
 """
 
 import math
@@ -58,6 +58,15 @@ def find(scores: Sequence[float], rule: Rule = Rule.fixed, *, least: float = 0.5
     below = fallen is not None and not above
     settled_at = risen if above else fallen
     return Finding(rule, least, alpha, rate, above, below, math.exp(min(float(up.max()), 700.0)), settled_at)
+
+
+def shown_worse(scores: Sequence[float], alpha: float = ALPHA) -> int | None:
+    """After how many scores, in the order in which they came, the mean was shown to be below .5; None where it was not.
+
+    For choices that are looked at after each one, for as long as people make them: wrong in at most `alpha` of all such
+    sequences (Ville). What they showed before counts for nothing against it.
+    """
+    return _first(betting_log_e([1 - score for score in scores]), alpha)
 
 
 def _first(log_e: NDArray[np.float64], alpha: float) -> int | None:

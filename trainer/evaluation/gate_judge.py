@@ -2,7 +2,7 @@
 
 Whatever stops it (a server that is down, a budget that is spent, a folder that is gone) becomes `problem`, a sentence
 for which the gate stays inconclusive: it never ends the run, and never passes for a verdict. Each prompt is judged on
-the first sample of both sides, in both orders. Leaves out the protocol (protocol.py) and what follows (trainer/gate.py).
+the first sample of both sides, in both orders. Leaves out the protocol (protocol.py) and what follows (gate.py).
 """
 
 import logging
