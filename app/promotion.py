@@ -171,7 +171,7 @@ class Promotion:
             return None
         note = (
             f"People prefer {previous}: {served.checkpoint_id} scores {sum(scores) / len(scores):.0%} on {len(scores)} "
-            f"evaluation prompts (a test valid at every look, at most {ALPHA:.0%} wrong). Nothing is promoted by itself "
+            f"evaluation prompts (a test valid at every look, wrong in {ALPHA:.0%} at most). Nothing is promoted by itself "
             f"until {PAUSE_CHOICES} more choices are made."
         )
         with self._database.write() as session:

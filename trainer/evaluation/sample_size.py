@@ -7,7 +7,7 @@ import math
 from statistics import NormalDist
 
 # of betting_log_e looked at after every prompt, against one look; simulated in the tests of the gate
-SEQUENTIAL_FACTOR = 1.6
+SEQUENTIAL_FACTOR = 1.9
 
 
 def prompts_needed(
