@@ -167,12 +167,12 @@ class Promotion:
             scores = evaluation_scores(
                 session, candidate_id=served.checkpoint_id, baseline_id=previous, since=served.created_at
             )
-        if shown_worse(scores) is None:
+        if not shown_worse(scores):
             return None
         note = (
             f"People prefer {previous}: {served.checkpoint_id} scores {sum(scores) / len(scores):.0%} on {len(scores)} "
-            f"evaluation prompts (a test valid at every look, wrong in {ALPHA:.0%} at most). Nothing is promoted by itself "
-            f"until {PAUSE_CHOICES} more choices are made."
+            f"evaluation prompts (a test valid at every look, wrong in {ALPHA:.0%} at most). "
+            f"Nothing is promoted by itself until {PAUSE_CHOICES} more choices are made."
         )
         with self._database.write() as session:
             still = current_deployment(session)

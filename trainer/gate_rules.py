@@ -1,8 +1,8 @@
 """By which rule per-prompt scores become an answer: is their mean shown to lie above a limit, or below it?
 
 `fixed`: one look at the planned number of prompts, by the interval of the win rate. `sequential`: a bet on every prompt
-in turn; valid however often it is looked at, so it may stop as soon as it is decided. The gate and its simulation in
-the tests ask here, and so does the canary. Leaves out what an answer leads to (trainer/gate.py). Free of torch.
+in turn; valid however often it is looked at, so it may stop as soon as it is decided. The canary's
+test is a third, of hard choices that come one by one. Leaves out what an answer leads to (trainer/gate.py). Free of torch.
 """
 
 import math
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.sequential import betting_log_e
+from trainer.evaluation.sequential import betting_log_e, log_e_value
 from trainer.evaluation.statistics import WinRate, win_rate
 from trainer.gate_options import Rule
 
 ALPHA = 0.05  # two-sided for the fixed rule, of each side for the sequential one
+ANY_RATE = 1.0  # a prior that expects nothing: what people find worse may be much worse
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,14 @@ def find(scores: Sequence[float], rule: Rule = Rule.fixed, *, least: float = 0.5
     return Finding(rule, least, alpha, rate, above, below, math.exp(min(float(up.max()), 700.0)), settled_at)
 
 
-def shown_worse(scores: Sequence[float], alpha: float = ALPHA) -> int | None:
-    """After how many scores, in the order in which they came, the mean was shown to be below .5; None where it was not.
+def shown_worse(scores: Sequence[float], alpha: float = ALPHA) -> bool:
+    """Whether people's choices so far show that more of the decided ones are lost than won; ties say nothing.
 
     For choices that are looked at after each one, for as long as people make them: wrong in at most `alpha` of all such
-    sequences (Ville). What they showed before counts for nothing against it.
+    sequences (Ville). A mixture over every win rate below .5 finds a clear loser soonest: seven losses in a row.
     """
-    return _first(betting_log_e([1 - score for score in scores]), alpha)
+    wins, losses = sum(score > 0.5 for score in scores), sum(score < 0.5 for score in scores)
+    return log_e_value(losses, wins, prior=ANY_RATE) >= -math.log(alpha)
 
 
 def _first(log_e: NDArray[np.float64], alpha: float) -> int | None:

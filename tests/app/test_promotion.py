@@ -270,7 +270,7 @@ def test_the_canary_leaves_what_a_person_has_put_there_meanwhile(
 def test_the_canary_waits_until_the_choices_show_it(promotion: Promotion, slot: FakeSlot, database: Database) -> None:
     made = finish_run(database, Outcome.promote)
     promotion.adopt_decisions()
-    choose_in_evaluation(database, made, wins=False, count=8)
+    choose_in_evaluation(database, made, wins=False, count=6)
     assert promotion.watch_canary() is None
     assert slot.current_id == made
 
