@@ -1,8 +1,8 @@
 """By which rule per-prompt scores become an answer: is their mean shown to lie above a limit, or below it?
 
 `fixed`: one look at the planned number of prompts, by the interval of the win rate. `sequential`: a bet on every prompt
-in turn; valid however often it is looked at, so it may stop as soon as it is decided. The canary's
-test is a third, of hard choices that come one by one. Leaves out what an answer leads to (trainer/gate.py). Free of torch.
+in turn; valid however often it is looked at, so it may stop as soon as it is decided. The canary's test
+is a third, of hard choices that come one by one. Leaves out what an answer leads to (gate.py). Free of torch.
 """
 
 import math

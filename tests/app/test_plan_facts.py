@@ -13,8 +13,6 @@ from trainer.plan_file import keep_plan
 JUDGE = PlannedJudge(
     "local:j:word:quality", "local", "0123456789abcdef", "quality", "fedcba98" * 8, False, "Kappa 0.2."
 )
-    "local:j:word:quality", "local", "0123456789abcdef", "quality", "fedcba98" * 8, False, "Kappa 0.2."
-)
 NOBODY = PlannedJudge("", "", "", "", "", False, "No judge looked at quality: none is named (PREFLOOP_GATE_JUDGE).")
 
 
