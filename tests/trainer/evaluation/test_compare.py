@@ -114,7 +114,7 @@ class Fixed(Comparer):
         self.sampled.append((side.id, len(prompts)))
         words = ["one", "two", "three", "four", "five", "six", "seven"]
         return [
-            Generated(f"{words[p.id % 7]} {words[k]} {side.id} {p.id}", (5, 1), "stop", -1.0, 2)
+            Generated(f"{words[p.id % 7]} {words[k]} {side.id[0] * 3} {p.id}", (5, 1), "stop", -1.0, 2)
             for p in prompts
             for k in range(SAMPLES)
         ]
@@ -125,7 +125,7 @@ class Fixed(Comparer):
     def _score(
         self, crossed: CrossFit, prompts: Sequence[HeldoutPrompt], made: Sequence[Generated]
     ) -> NDArray[np.float64]:
-        ours = "dpo-0001" in made[0].text
+        ours = "ddd" in made[0].text
         return np.array([[1.0 if self.wins(p.id) == ours else 0.0] * SAMPLES for p in prompts])
 
 
@@ -177,7 +177,7 @@ def cache(tmp_path: Path) -> Iterator[ReplyCache]:
 def test_the_judge_sees_the_first_sample_of_each_side_and_holds_the_gate(
     policy: Policy, tmp_path: Path, cache: ReplyCache
 ) -> None:
-    rule = RuleJudge(lambda one: "[[B]]" if "dpo-0001" in one.first else "[[A]]")
+    rule = RuleJudge(lambda one: "[[B]]" if "ddd" in one.first else "[[A]]")
     judge = GateJudge(rule, None, cache)
     compared, _ = gated(policy, tmp_path, lambda n: True, rule=Rule.fixed, judge=judge)
     assert {ask.comparison.first.split()[1] for ask in rule.asked} == {"one"}
@@ -189,7 +189,7 @@ def test_the_judge_sees_the_first_sample_of_each_side_and_holds_the_gate(
 def test_a_judge_that_speaks_for_people_answers_in_the_preference_models_place(
     policy: Policy, tmp_path: Path, cache: ReplyCache
 ) -> None:
-    judge = GateJudge(RuleJudge(lambda one: "[[A]]" if "dpo-0001" in one.first else "[[B]]"), None, cache)
+    judge = GateJudge(RuleJudge(lambda one: "[[A]]" if "ddd" in one.first else "[[B]]"), None, cache)
     judge.answers_b = True
     compared, _ = gated(policy, tmp_path, lambda n: False, rule=Rule.fixed, judge=judge)
     assert compared.decision.win_rate is not None and compared.decision.win_rate.rate == 1.0
