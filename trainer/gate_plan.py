@@ -31,6 +31,7 @@ class PlannedJudge:
     revision: str
     rubric: str
     rubric_digest: str
+    samples: int  # of each side per prompt
     answers_b: bool
     note: str
 

@@ -47,7 +47,7 @@ def _verdicts(judge: Mapping[str, Any]) -> str:
         who += f", rubric {judge['rubric']['name']} {judge['rubric']['digest'][:8]}"
     said = ", ".join(f"{counts[kind]} {word}" for kind, word in _WORDS.items())
     invalid = f"{counts['invalid']} invalid ({counts['invalid'] / max(1, total):.1%})"
-    return f"{who}: {said}, {invalid} of {total} prompts."
+    return f"{who}: {said}, {invalid} of {total} pairs of texts on {judge['n']} prompts."
 
 
 _WORDS = {"win": "won", "loss": "lost", "tie": "tied", "flip": "flipped with the order"}

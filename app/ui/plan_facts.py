@@ -40,7 +40,8 @@ def _judge(judge: Mapping[str, Any]) -> str:
     if not judge["name"]:
         return str(judge["note"])
     rubric = f", rubric {judge['rubric']} {judge['rubric_digest'][:8]}" if judge["rubric"] else ""
-    return f"{judge['name']}, revision {judge['revision'][:12]}{rubric}. {judge['note']}"
+    shown = "the first sample" if judge["samples"] == 1 else f"{judge['samples']} samples"
+    return f"{judge['name']}, revision {judge['revision'][:12]}{rubric}; sees {shown} a side. {judge['note']}"
 
 
 def _moment(written: str) -> str:

@@ -11,9 +11,9 @@ from trainer.gate_plan import PlannedJudge, plan_gate
 from trainer.plan_file import keep_plan
 
 JUDGE = PlannedJudge(
-    "local:j:word:quality", "local", "0123456789abcdef", "quality", "fedcba98" * 8, False, "Kappa 0.2."
+    "local:j:word:quality", "local", "0123456789abcdef", "quality", "fedcba98" * 8, 1, False, "Kappa 0.2."
 )
-NOBODY = PlannedJudge("", "", "", "", "", False, "No judge looked at quality: none is named (PREFLOOP_GATE_JUDGE).")
+NOBODY = PlannedJudge("", "", "", "", "", 0, False, "No judge looked at quality: none is named (PREFLOOP_GATE_JUDGE).")
 
 
 def facts(
@@ -35,7 +35,8 @@ def test_it_says_who_is_asked_what_and_by_which_rule(tmp_path: Path) -> None:
 
 def test_the_judge_is_named_with_its_rubric_and_how_it_stands_with_people(tmp_path: Path) -> None:
     told = facts(tmp_path, Rule.sequential, JUDGE)
-    assert told["Judge"] == "local:j:word:quality, revision 0123456789ab, rubric quality fedcba98. Kappa 0.2."
+    assert told["Judge"].startswith("local:j:word:quality, revision 0123456789ab, rubric quality fedcba98; ")
+    assert told["Judge"].endswith("sees the first sample a side. Kappa 0.2.")
     assert "20 to 1" in told["Rule"] and told["Prompts"].startswith("at most 150")
 
 

@@ -11,7 +11,7 @@ from trainer.gate_options import GateOptions, Rule
 from trainer.gate_plan import GatePlan, PlannedJudge, plan_gate
 from trainer.plan_file import FILE, keep_plan, read_plan
 
-NOBODY = PlannedJudge("", "", "", "", "", False, "No judge looked at quality: none is named (PREFLOOP_GATE_JUDGE).")
+NOBODY = PlannedJudge("", "", "", "", "", 0, False, "No judge looked at quality: none is named (PREFLOOP_GATE_JUDGE).")
 
 
 def planned(prompts: int = 150, **changed: Any) -> GatePlan:
@@ -50,7 +50,7 @@ def test_another_set_of_prompts_is_another_digest() -> None:
 
 def test_the_questions_name_who_answers_them() -> None:
     assert "the preference model prefer dpo-0002 to dpo-0001" in planned().questions[2]
-    judge = PlannedJudge("local:judge", "local", "abc", "quality", "def", False, "")
+    judge = PlannedJudge("local:judge", "local", "abc", "quality", "def", 1, False, "")
     assert "no worse than dpo-0001" in planned(judge=judge).questions[0]
     speaks = planned(judge=replace(judge, answers_b=True)).questions
     assert "the judge, which agrees with these people," in speaks[2] and "no worse" not in speaks[0]

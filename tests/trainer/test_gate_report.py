@@ -75,7 +75,7 @@ def test_the_judge_is_named_with_its_counts_and_its_standing_with_people_comes_l
     lines = report(None, judge, note="It agrees with this project's people on 60 of 120 choices (kappa 0.20).")
     assert lines[0] == (
         "Judge local:j:word:quality, revision 0123456789ab, rubric quality fedcba98: 40 won, 30 lost, 20 tied, "
-        "9 flipped with the order, 1 invalid (1.0%) of 100 prompts."
+        "9 flipped with the order, 1 invalid (1.0%) of 100 pairs of texts on 60 prompts."
     )
     assert lines[-2:] == [
         "The judge goes by position: 9 of 99 prompts flip.",

@@ -145,7 +145,7 @@ class Comparer:
                 seen.scored[side.id] = new if before is None else np.concatenate([before, new])
         if self._judge is not None:
             seen.judged = self._judge.judge(
-                cases_of(seen.prompts, seen.texts[candidate.id], seen.texts[served.id]),
+                cases_of(seen.prompts, seen.texts[candidate.id], seen.texts[served.id], samples=self._judge.samples),
                 candidate=candidate.id,
                 baseline=served.id,
                 tell=self._tell,

@@ -1,8 +1,8 @@
 """The gate's judge: opened by the operator's options, measured against people, asked about the candidate.
 
 Whatever stops it (a server that is down, a budget that is spent, a folder that is gone) becomes `problem`, a sentence
-for which the gate stays inconclusive: it never ends the run, and never passes for a verdict. Each prompt is judged on
-the first sample of both sides, in both orders. Leaves out the protocol (protocol.py) and what follows (gate.py).
+for which the gate stays inconclusive: it never ends the run, and never passes for a verdict. Both orders are
+asked. Leaves out the protocol (protocol.py) and what follows (gate.py).
 """
 
 import logging
@@ -24,8 +24,9 @@ from trainer.evaluation.judges.rubric import Rubric, read_rubric
 from trainer.evaluation.judges.transport import JudgeRefused, Patience
 from trainer.evaluation.people import Choice, PeopleAgreement, measure_agreement
 from trainer.evaluation.plain import plain
-from trainer.evaluation.protocol import Case, Judged, Progress, Verdict, judge_cases
+from trainer.evaluation.protocol import Case, Judged, Progress, Verdict, judge_cases, mean_score
 from trainer.evaluation.protocol_report import INVALID_ALARM, protocol_figures
+from trainer.evaluation.samples import SAMPLES
 from trainer.gate_options import OFF, GateOptions
 from trainer.gate_plan import PlannedJudge
 from trainer.reporter import Stopped
@@ -34,8 +35,9 @@ from trainer.starter import JUDGE_WEIGHTS
 log = logging.getLogger("trainer")
 
 PATIENCE = Patience(deadline_s=120.0)  # a run waits in the meantime, and so does the next one
-PROBE = 4  # prompts; a judge that says nothing usable about any of them is not asked about the rest
+PROBE = 4  # pairs of texts; a judge that says nothing usable about any of them is not asked about the rest
 SHOWN = 300  # characters of an error
+CHEAP = frozenset({"starter", "similarity", "reward_model"})  # kinds that judge a pair in milliseconds
 
 Tell = Callable[[str, int, int], None]
 Made = TypeVar("Made")
@@ -51,8 +53,9 @@ class JudgeFindings:
 
     @property
     def scores(self) -> list[float]:
-        """The candidate's, in the order of the cases, without invalid prompts."""
-        return [v.score for v in self.judged.verdicts if v.score is not None] if self.judged else []
+        """The candidate's per prompt, in the order of the prompts, without those that have no valid verdict."""
+        found = self.judged.by_prompt().values() if self.judged else ()
+        return [score for verdicts in found if (score := mean_score(verdicts)) is not None]
 
 
 class GateJudge:
@@ -81,6 +84,11 @@ class GateJudge:
         return any(member is not None and member.kind == "reward_model" for member in members)
 
     @property
+    def samples(self) -> int:
+        """How many samples of each side it is shown per prompt: all where that costs next to nothing."""
+        return SAMPLES if self._judge is not None and self._judge.kind in CHEAP else 1
+
+    @property
     def id(self) -> str:
         assert self._judge is not None
         return judge_id(self._judge, self._rubric.digest if self._rubric else "")
@@ -89,9 +97,12 @@ class GateJudge:
         """For the plan, before it is asked about the candidate."""
         judge, rubric = self._judge, self._rubric
         if judge is None:
-            return PlannedJudge("", "", "", "", "", False, self.problem or self._note)
+            return PlannedJudge("", "", "", "", "", 0, False, self.problem or self._note)
         name, digest = (rubric.name, rubric.digest) if rubric else ("", "")
-        return PlannedJudge(judge.name, judge.kind, judge.revision, name, digest, self.answers_b, self._standing())
+        standing = self._standing()
+        return PlannedJudge(
+            judge.name, judge.kind, judge.revision, name, digest, self.samples, self.answers_b, standing
+        )
 
     def measure(self, choices: Sequence[Choice], *, tell: Tell, should_stop: Callable[[], bool]) -> None:
         """How far it agrees with people on these choices, and so whether it answers question (b). Raises Stopped."""
@@ -140,7 +151,7 @@ class GateJudge:
         self._count(judged)
         if probe and all(one.verdict is Verdict.invalid for one in judged.verdicts):
             why = judged.verdicts[0].shown[0].reading.note
-            raise JudgeRefused(f"it gave no verdict on any of the first {len(probe)} prompts ({why})")
+            raise JudgeRefused(f"it gave no verdict on any of the first {len(probe)} pairs of texts ({why})")
         judged = judge_cases(cases, judge, cache, on_progress=told, should_stop=should_stop)
         self._count(judged)
         return judged
@@ -236,7 +247,7 @@ def _doubt(judged: Judged, figures: dict[str, Any]) -> str:
         notes = [s.reading.note for v in judged.verdicts for s in v.shown if s.reading.score is None]
         often = Counter(notes).most_common(1)[0][0]
         return (
-            f"The judge gave no valid verdict on {invalid} of {total} prompts ({invalid / total:.1%}, limit "
+            f"The judge gave no valid verdict on {invalid} of {total} pairs of texts ({invalid / total:.1%}, limit "
             f"{INVALID_ALARM:.0%}), most often: {often.rstrip('.')}."
         )
     if not figures["trusted"]:

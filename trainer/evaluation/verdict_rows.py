@@ -9,7 +9,7 @@ from statistics import fmean
 from storage.tables import Verdict, VerdictKind
 from trainer.decoding import Generated
 from trainer.evaluation.outcomes import Outcome
-from trainer.evaluation.protocol import Case, Judged
+from trainer.evaluation.protocol import Case, Judged, PromptVerdict, mean_score, together
 from trainer.evaluation.samples import SAMPLES, HeldoutPrompt
 
 
@@ -39,35 +39,39 @@ def preference_verdicts(
 
 
 def judged_verdicts(judged: Judged) -> list[Verdict]:
-    """Of a judge: its verdict over both orders, with what it said in each."""
-    return [
-        Verdict(
-            evaluation_id=0,
-            prompt_id=int(one.case.prompt),
-            verdict=VerdictKind(one.verdict.value),
-            score=one.score,
-            candidate_length=float(len(one.case.candidate)),
-            baseline_length=float(len(one.case.baseline)),
-            texts={
-                "candidate": one.case.candidate,
-                "baseline": one.case.baseline,
-                "replies": [
-                    {"candidate_first": s.candidate_first, "said": s.reading.said, "text": s.text, "keys": list(s.keys)}
-                    for s in one.shown
-                ],
-            },
-        )
-        for one in judged.verdicts
-    ]
+    """Of a judge: one row per prompt, its score and lengths the mean over samples, with all that was said."""
+    return [_judged_verdict(judgements) for judgements in judged.by_prompt().values()]
+
+
+def _judged_verdict(judgements: Sequence[PromptVerdict]) -> Verdict:
+    cases = [one.case for one in judgements]
+    return Verdict(
+        evaluation_id=0,
+        prompt_id=int(cases[0].prompt),
+        verdict=VerdictKind(together(judgements).value),
+        score=mean_score(judgements),
+        candidate_length=fmean(len(case.candidate) for case in cases),
+        baseline_length=fmean(len(case.baseline) for case in cases),
+        texts={
+            "candidate": cases[0].candidate,
+            "baseline": cases[0].baseline,
+            "replies": [
+                {"candidate_first": s.candidate_first, "said": s.reading.said, "text": s.text, "keys": list(s.keys)}
+                for one in judgements
+                for s in one.shown
+            ],
+        },
+    )
 
 
 def cases_of(
-    prompts: Sequence[HeldoutPrompt], candidate: Sequence[Generated], baseline: Sequence[Generated]
+    prompts: Sequence[HeldoutPrompt], candidate: Sequence[Generated], baseline: Sequence[Generated], *, samples: int
 ) -> list[Case]:
-    """For a judge: the first, unselected sample of each side per prompt."""
+    """For a judge: the first `samples` of each side per prompt, unselected, first against first and so on."""
     return [
-        Case(str(p.id), p.messages, candidate[i * SAMPLES].text, baseline[i * SAMPLES].text, p.reference, p.tags)
+        Case(str(p.id), p.messages, candidate[at].text, baseline[at].text, p.reference, p.tags)
         for i, p in enumerate(prompts)
+        for at in range(i * SAMPLES, i * SAMPLES + samples)
     ]
 
 

@@ -13,6 +13,7 @@ from trainer.evaluation.gate_judge import GateJudge, JudgeFindings, opened_judge
 from trainer.evaluation.judges.base import Comparison
 from trainer.evaluation.judges.cache import FILE, ReplyCache
 from trainer.evaluation.protocol import Case
+from trainer.evaluation.verdict_rows import judged_verdicts
 from trainer.gate_options import OFF, GateOptions
 from trainer.reporter import Stopped
 
@@ -54,7 +55,7 @@ def test_more_than_2_per_cent_invalid_verdicts_do_not_count(cache: ReplyCache) -
         return "??" if "Question 5?" in str(one.messages) or "Question 50?" in str(one.messages) else "[[tie]]"
 
     found = judged(GateJudge(RuleJudge(rule), None, cache), cases())
-    assert found is not None and "no valid verdict on 2 of 60 prompts (3.3%, limit 2%)" in found.problem
+    assert found is not None and "no valid verdict on 2 of 60 pairs of texts (3.3%, limit 2%)" in found.problem
 
 
 def test_a_judge_that_says_nothing_usable_is_not_asked_about_the_rest(cache: ReplyCache) -> None:
@@ -189,3 +190,20 @@ def test_a_server_that_refuses_is_a_problem(tmp_path: Path) -> None:
         ) as judge:
             found = judged(judge, cases(10))
     assert found is not None and "answers 401" in found.problem
+
+
+def test_several_samples_of_a_prompt_count_as_one_score_the_mean(cache: ReplyCache) -> None:
+    messages = ({"role": "user", "content": "Why?"},)
+    texts = [("a longer text 1", "short 1"), ("a longer text 2", "short 2"), ("short 3", "a longer text 3"), ("x", "x")]
+    asked = [Case("7", messages, *pair) for pair in texts] + [Case("8", messages, "tiny", "a longer text")]
+    found = judged(GateJudge(RuleJudge(), None, cache), asked)
+    assert found is not None and found.judged is not None
+    assert found.scores == [pytest.approx(2.5 / 4), 0.0]
+    rows = judged_verdicts(found.judged)
+    assert [(row.prompt_id, row.verdict, row.score) for row in rows] == [(7, "win", 2.5 / 4), (8, "loss", 0.0)]
+    assert len(rows[0].texts["replies"]) == 6 and found.figures["win_rate"] == pytest.approx((2.5 / 4 + 0) / 2)
+
+
+def test_a_cheap_judge_sees_every_sample_and_a_dear_one_the_first(cache: ReplyCache) -> None:
+    assert GateJudge(RuleJudge(kind="starter"), None, cache).samples == 4
+    assert GateJudge(RuleJudge(kind="endpoint"), None, cache).samples == 1
