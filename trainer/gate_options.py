@@ -7,6 +7,7 @@ part of the command line, where every user of the machine could read it.
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 OFF = "off"  # as the judge's name: none, not even the starter's
 
@@ -45,4 +46,5 @@ class GateOptions:
         """What `argument` wrote. Raises ValueError and TypeError for anything else."""
         given = json.loads(argument)
         prices = given.pop("prices")
-        return cls(**{**given, "rule": Rule(given["rule"]), "prices": (prices[0], prices[1]), "key": key})
+        values: dict[str, Any] = {**given, "rule": Rule(given["rule"]), "prices": (prices[0], prices[1]), "key": key}
+        return cls(**values)
