@@ -25,11 +25,15 @@ def preference_figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def report(
-    preference: Mapping[str, Any] | None, judge: Mapping[str, Any] | None, *, note: str, one_look: bool = True
+    preference: Mapping[str, Any] | None,
+    judge: Mapping[str, Any] | None,
+    *,
+    notes: Sequence[str],
+    one_look: bool = True,
 ) -> list[str]:
     """Sentences about the preference model's figures and the judge's (None where there are none).
 
-    note: how the judge stands with this project's people, or why there is none. one_look: intervals are shown, which a
+    notes: how the judge stands with this project's people, or why there is none; they come last. one_look: intervals are shown, which a
     number of prompts that the scores themselves decided about would make wrong.
     """
     lines: list[str] = []
@@ -37,7 +41,7 @@ def report(
         lines += _of_verdicts("By the preference model", preference, one_look)
     if judge is not None:
         lines += [_verdicts(judge), *_of_verdicts("By the judge", judge, one_look), *judge["alarms"]]
-    return [*lines, note] if note else lines
+    return [*lines, *notes]
 
 
 def _verdicts(judge: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ def outcomes(count: int = 60, *, longer: bool = False, seed: int = 0, hard: str 
 
 
 def told(rows: list[Outcome], **more: Any) -> list[str]:
-    return report(preference_figures(rows), None, note="", **more)
+    return report(preference_figures(rows), None, notes=[], **more)
 
 
 def test_the_raw_win_rate_stands_beside_the_one_at_equal_length() -> None:
@@ -72,7 +72,7 @@ def test_the_judge_is_named_with_its_counts_and_its_standing_with_people_comes_l
         "alarms": ["The judge goes by position: 9 of 99 prompts flip."],
         **preference_figures(outcomes()),
     }
-    lines = report(None, judge, note="It agrees with this project's people on 60 of 120 choices (kappa 0.20).")
+    lines = report(None, judge, notes=["It agrees with this project's people on 60 of 120 choices (kappa 0.20)."])
     assert lines[0] == (
         "Judge local:j:word:quality, revision 0123456789ab, rubric quality fedcba98: 40 won, 30 lost, 20 tied, "
         "9 flipped with the order, 1 invalid (1.0%) of 100 pairs of texts on 60 prompts."

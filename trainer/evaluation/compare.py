@@ -202,9 +202,10 @@ class Comparer:
             names = {"candidate": candidate, "baseline": served, "rater": PREFERENCE_MODEL}
             preference = preference_figures(outcomes_of(verdicts[served], seen.prompts, **names))
         figures = seen.judged.figures if seen.judged and seen.judged.figures else None
-        note = self._judge.planned().note if self._judge else ""
-        note = "" if seen.judged and note == seen.judged.problem else note  # it is among the reasons already
-        more = report(preference, figures, note=note, one_look=self._rule is Rule.fixed)
+        standing = self._judge.planned().note if self._judge else ""
+        problem = seen.judged.problem if seen.judged else ""
+        notes = [one for one in dict.fromkeys((problem, standing)) if one and one not in decision.reasons]
+        more = report(preference, figures, notes=notes, one_look=self._rule is Rule.fixed)
         return Compared(decision, verdicts, data.digest, seen.judged, more, preference)
 
     def _sample(self, side: Side, prompts: Sequence[HeldoutPrompt]) -> list[Generated]:

@@ -211,3 +211,12 @@ def test_the_charts_win_rate_is_the_gates(policy: Policy, tmp_path: Path) -> Non
     stored = [verdict.score for verdict in compared.verdicts["initial"] if verdict.score is not None]
     assert compared.decision.win_rate == win_rate(stored)
     assert compared.preference is not None and compared.preference["win_rate"] == win_rate(stored).rate
+
+
+def test_a_judge_that_fails_is_told_of_even_where_something_else_decided(
+    policy: Policy, tmp_path: Path, cache: ReplyCache
+) -> None:
+    judge = GateJudge(RuleJudge(lambda one: "failed: it is down"), None, cache)
+    compared, _ = gated(policy, tmp_path, lambda n: False, rule=Rule.fixed, judge=judge)
+    assert compared.decision.outcome is GateOutcome.reject
+    assert sum("it is down" in line for line in [*compared.decision.reasons, *compared.more]) == 1
