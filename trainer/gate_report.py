@@ -33,8 +33,8 @@ def report(
 ) -> list[str]:
     """Sentences about the preference model's figures and the judge's (None where there are none).
 
-    notes: how the judge stands with this project's people, or why there is none; they come last. one_look: intervals are
-    shown, which a number of prompts that the scores themselves decided about would make wrong.
+    notes: how the judge stands with this project's people, or why there is none; they come last. one_look: intervals
+    are shown, which a number of prompts that the scores themselves decided about would make wrong.
     """
     lines: list[str] = []
     if preference is not None:
