@@ -88,6 +88,7 @@ def train(
         model_source=settings.model_source,
         device=settings.device,
         gate_prompts=settings.gate_prompts,
+        gate=settings.gate,
     )
     ended = follow_run(runs, launcher, run.id)
     sys.exit(0 if ended == "succeeded" else 1)

@@ -125,6 +125,7 @@ def build_application(settings: Settings) -> Application:
         model_source=settings.model_source,
         device=settings.device,
         gate_prompts=settings.gate_prompts,
+        gate=settings.gate,
     )
     chat = Chat(database, engine, sampling=Sampling(temperature=0.7, max_new_tokens=settings.max_new_tokens))
     scheduler = Scheduler(database, runs, promotion, labelling, launcher, data_dir=settings.data_dir)

@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from app.project import bind_model
 from app.runs import Runs
 from app.serving.slot import Slot, SwapFailed
+from storage.canary import canary_roll_back, evaluation_scores
 from storage.checkpoints import INITIAL, get_checkpoint
 from storage.comparisons import drop_waiting
 from storage.database import Database
@@ -26,7 +27,7 @@ from storage.deployments import (
     record_event,
 )
 from storage.errors import Conflict
-from storage.evaluations import gate_decision_of, people_scores
+from storage.evaluations import gate_decision_of
 from storage.preferences import count_choices
 from storage.settings import get_setting, record_setting
 from storage.tables import (
@@ -39,14 +40,11 @@ from storage.tables import (
     RunStatus,
     TrainingRun,
 )
-from trainer.evaluation.statistics import win_rate
+from trainer.gate_rules import ALPHA, shown_worse
 from trainer.policy import Policy, load_policy
 
 log = logging.getLogger(__name__)
 
-# people's choices are looked at after each one, so the bound is stricter than a single look's
-CANARY_CONFIDENCE = 0.99
-CANARY_PROMPTS = 15
 PAUSE = "promotion_pause"
 PAUSE_CHOICES = 30
 MOST_TRIES = 10  # deployments tried in a row, newest first, before the slot is left as it is
@@ -149,28 +147,32 @@ class Promotion:
                 checkpoint_id=passed.checkpoint_id,
                 reason=DeploymentReason.gate,
                 by="prefloop",
-                note=" ".join(passed.reasons),
+                note=" ".join(passed.deciding),
             )
         self._follow()
         return deployment
 
     def watch_canary(self) -> Deployment | None:
-        """Roll back when people's evaluation choices find the served checkpoint worse than the one before it."""
+        """Roll back when people's evaluation choices find the served checkpoint worse than the one before it.
+
+        They are tested after each choice, and only those made since it is served: what was said before it was promoted
+        again is no news to whoever did that.
+        """
         if not self._canary:
             return None
         with self._database.read() as session:
             served, previous = current_deployment(session), previously_served(session)
             if served is None or previous is None or served.reason in UNWATCHED:
                 return None
-            scores = people_scores(session, candidate_id=served.checkpoint_id, baseline_id=previous)
-        if len(scores) < CANARY_PROMPTS:
-            return None
-        rate = win_rate([s.score for s in scores], confidence=CANARY_CONFIDENCE)
-        if rate.interval.high >= 0.5:
+            scores = evaluation_scores(
+                session, candidate_id=served.checkpoint_id, baseline_id=previous, since=served.created_at
+            )
+        if not shown_worse(scores):
             return None
         note = (
-            f"People prefer {previous}: {served.checkpoint_id} wins {rate.rate:.0%} of {rate.n} evaluation prompts "
-            f"(99% interval {rate.interval.low:.0%} to {rate.interval.high:.0%})."
+            f"People prefer {previous}: {served.checkpoint_id} scores {sum(scores) / len(scores):.0%} on {len(scores)} "
+            f"evaluation prompts (a test valid at every look, wrong in {ALPHA:.0%} at most). "
+            f"Nothing is promoted by itself until {PAUSE_CHOICES} more choices are made."
         )
         with self._database.write() as session:
             still = current_deployment(session)
@@ -182,6 +184,11 @@ class Promotion:
             )
         self._follow()
         return deployment
+
+    def rolled_back(self, checkpoint_id: str) -> Deployment | None:
+        """How the canary took this checkpoint out of service; None where it did not."""
+        with self._database.read() as session:
+            return canary_roll_back(session, checkpoint_id)
 
     def paused_for(self) -> int:
         """Choices still to be made before promotion is automatic again; 0 when it is not paused."""

@@ -9,6 +9,7 @@ from apscheduler.triggers.cron import CronTrigger
 from pydantic import BaseModel, Field, ValidationError
 from sqlmodel import Session
 
+from storage.canary import count_evaluation_choices
 from storage.database import Database
 from storage.errors import Invalid
 from storage.evaluations import get_gate_decision
@@ -25,7 +26,9 @@ from storage.runs import (
 from storage.settings import get_setting, record_setting
 from storage.tables import ACTIVE, GateDecisionRow, RunStatus, TrainingRun, now
 from trainer.configs import ALGORITHMS, InvalidConfig, parse_config
+from trainer.plan_file import read_plan
 
+WATCHED_CHOICES = 100  # evaluation choices from which on the canary can be relied on
 Lines = list[str]  # `list` is also a method of Runs
 Series = dict[str, list[tuple[int, float]]]
 
@@ -102,7 +105,8 @@ class Runs:
     def _schedule(self, session: Session) -> Schedule:
         stored = get_setting(session, "schedule")
         # people's own models are not served by themselves before their choices can watch over it
-        return Schedule(**({"after_gate": "automatic" if self._starter else "ask"} | stored))
+        watched = self._starter or count_evaluation_choices(session) >= WATCHED_CHOICES
+        return Schedule(**({"after_gate": "automatic" if watched else "ask"} | stored))
 
     def set_schedule(self, values: dict[str, Any]) -> Schedule:
         """Change the fields given; the rest stays. Raises Invalid for a bad value, config or cron line."""
@@ -115,7 +119,8 @@ class Runs:
             self.check(schedule.algorithm, schedule.config)
             if schedule.cron:
                 _check_cron(schedule.cron)
-            record_setting(session, "schedule", schedule.model_dump())
+            changed = {name: value for name, value in schedule.model_dump().items() if name in values}
+            record_setting(session, "schedule", get_setting(session, "schedule") | changed)
             return schedule
 
     def queue_due(self, *, clock_struck: bool = False) -> TrainingRun | None:
@@ -170,6 +175,10 @@ class Runs:
             for metric in metrics_of(session, run_id, after_step=after_step):
                 series.setdefault(metric.name, []).append((metric.step, metric.value))
             return series
+
+    def plan(self, run_id: str) -> dict[str, Any] | None:
+        """The gate's plan, from before the first sample on; None until it is written."""
+        return read_plan(self._data_dir / "runs" / run_id)
 
     def log_lines(self, run_id: str, *, last: int = 20) -> Lines:
         """The last lines its process printed."""

@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storage.errors import Refused
+from trainer.gate_options import GateOptions, Rule
 from trainer.starter import WEIGHTS
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -25,10 +26,27 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     token: str = Field("", description="when set, every route asks for it")
     allowed_hosts: str = Field("", description="further host names this is reached under, separated by commas")
-    judge_key: str = Field("", description="key of the server that `prefloop evaluate --judge URL` asks")
+    judge_key: str = Field("", description="key of the server that a judge named by its URL is asked at")
     auto_train: bool = Field(True, description="off: no trigger queues a run by itself")
     canary: bool = Field(True, description="off: no roll back by itself")
     gate_prompts: int = Field(300, ge=8, le=300, description="how many held-out prompts the gate uses at most")
+    gate_rule: Rule = Field(
+        Rule.fixed,
+        description="fixed: one look at all prompts; sequential: stops once it is decided, and is as valid",
+    )
+    gate_judge: str = Field(
+        "",
+        description="judge of quality, as `prefloop evaluate --judge` takes it; unset: the starter's; off: none",
+    )
+    gate_rubric: str = Field("quality", description="what that judge goes by: a name or a file")
+    gate_way: str = Field("auto", description="how that judge is asked")
+    gate_judge_for_people: bool = Field(
+        False, description="on: it stands for people's preference, once it agrees with them: kappa .4 on 100 choices"
+    )
+    gate_judge_prices: tuple[float, float] = Field(
+        (0.0, 0.0), description="of a million tokens that it reads and writes, as [2.5, 10]"
+    )
+    gate_judge_budget: float | None = Field(None, ge=0, description="the most that it may cost in one gate")
     comparisons_ahead: int = Field(
         4,
         ge=1,
@@ -62,6 +80,21 @@ class Settings(BaseSettings):
         return self.initial_model == "starter"
 
     @property
+    def gate(self) -> GateOptions:
+        """What a trainer is told about its gate."""
+        return GateOptions(
+            rule=self.gate_rule,
+            judge=self.gate_judge,
+            rubric=self.gate_rubric,
+            way=self.gate_way,
+            for_people=self.gate_judge_for_people,
+            prices=self.gate_judge_prices,
+            budget=self.gate_judge_budget,
+            starter=self.serves_starter,
+            key=self.judge_key,
+        )
+
+    @property
     def samples_of_a_prompt(self) -> int:
         """How many completions are sampled for one training comparison."""
         return self.samples or (16 if self.serves_starter else 4)
@@ -81,4 +114,9 @@ class Settings(BaseSettings):
             raise Refused(
                 f"Listening on {self.host} would let anybody on the network label, train and read.",
                 hint="Set PREFLOOP_TOKEN to a long random word, or listen on 127.0.0.1.",
+            )
+        if self.gate_judge == "starter" and not self.serves_starter:
+            raise Refused(
+                f"The starter's judge knows replies of the starter's kind only, not those of {self.model}.",
+                hint="Set PREFLOOP_GATE_JUDGE to another judge: a model's folder or hub id, or a server's address.",
             )

@@ -175,6 +175,7 @@ class Project:
             model_source=self.settings.model_source,
             device="cpu",
             gate_prompts=self.settings.gate_prompts,
+            gate=self.settings.gate,
             stopping=threading.Event(),
         ).work()
         with database.read() as session:

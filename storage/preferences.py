@@ -138,8 +138,13 @@ def last_preference(session: Session, *, labeller_id: str) -> Preference | None:
     return session.exec(query.order_by(col(Preference.id).desc()).limit(1)).first()
 
 
-def newest_choices(session: Session, *, limit: int) -> list[tuple[Messages, str, str, Choice]]:
-    """(prompt, left text, right text, choice) of the newest standing choices for training made here; skips are none."""
+def newest_choices(
+    session: Session, *, limit: int, until: int | None = None
+) -> list[tuple[Messages, str, str, Choice]]:
+    """(prompt, left text, right text, choice) of the newest standing choices for training made here; skips are none.
+
+    until: the newest preference id that counts; None: all.
+    """
     left, right = aliased(Completion), aliased(Completion)
     query = (
         select(Prompt, col(left.text), col(right.text), Preference)
@@ -156,6 +161,8 @@ def newest_choices(session: Session, *, limit: int) -> list[tuple[Messages, str,
         .order_by(col(Preference.id).desc())
         .limit(limit)
     )
+    if until is not None:
+        query = query.where(col(Preference.id) <= until)
     return [(prompt.messages, one, two, made.choice) for prompt, one, two, made in session.exec(query)]
 
 

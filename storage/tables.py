@@ -324,9 +324,14 @@ class GateDecisionRow(SQLModel, table=True):
     figures: dict[str, Any] = Field(
         default_factory=dict,
         sa_column=Column(JSON, nullable=False),
-        description="accuracy, win rate, intervals",
+        description="the plan, accuracy, win rate, intervals, the judge's figures",
     )
     created_at: datetime = Field(default_factory=now, sa_column=moment(nullable=False))
+
+    @property
+    def deciding(self) -> list[str]:
+        """The reasons that decided; those after them were seen besides."""
+        return self.reasons[: self.figures.get("deciding", len(self.reasons))]
 
 
 class Judge(SQLModel, table=True):

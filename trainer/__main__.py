@@ -18,6 +18,7 @@ import psutil
 from storage.database import Database
 from storage.errors import PrefLoopError
 from storage.runs import claim_run
+from trainer.gate_options import GateOptions
 
 
 def main() -> int:
@@ -27,6 +28,7 @@ def main() -> int:
     # from the first moment on: a stop that comes during the slow imports must save and say so as well
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    key = sys.stdin.read() if options.judge_key_on_stdin else ""
     database = Database(options.database_url)
     try:
         with database.write() as session:
@@ -52,6 +54,7 @@ def main() -> int:
         device=options.device,
         gate_prompts=options.gate_prompts,
         stopping=stopping,
+        gate=GateOptions.parse(options.gate, key=key),
     ).work()
 
 
@@ -63,6 +66,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--model-source", required=True)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--gate-prompts", type=int, default=300)
+    parser.add_argument("--gate", default=GateOptions().argument(), help="JSON, as trainer/gate_options.py writes it")
+    parser.add_argument("--judge-key-on-stdin", action="store_true")
     return parser.parse_args(arguments)
 
 

@@ -1,9 +1,11 @@
 """The gate: may a candidate replace the served checkpoint?
 
-Two questions, with the rule written down before the first figure. Is it unbroken: every guard holds, and the quality
-judge's where there is one. Did it learn what people want: (a) the choices are predictable by cross-fitting, and (b) the
-preference model of these choices prefers the candidate's completions of held-out prompts to the served checkpoint's.
-Pure: it takes figures and returns a decision with reasons; sampling and scoring are trainer/worker.py's.
+Two questions, with the rule written down before the first figure (gate_plan.py). Is it unbroken: every guard holds, and
+the quality judge's where there is one. Did it learn what people want: (a) the choices are predictable by cross-fitting,
+and (b) the preference model of these choices, or a judge that agrees with these people, prefers the candidate's
+completions of held-out prompts to the served checkpoint's.
+Pure: it takes figures and returns a decision with reasons; sampling and scoring are trainer/worker.py's, what else was
+seen on the way is gate_report.py's.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.statistics import Accuracy, Interval, WinRate, win_rate
+from trainer.evaluation.statistics import Accuracy, Interval, WinRate
+from trainer.gate_options import Rule
+from trainer.gate_rules import ALPHA, Finding, find
 from trainer.guards import GuardResult
 
 # With fewer decided pairs no accuracy short of 15 in 20 tells a labeller's wish from chance.
@@ -36,7 +40,12 @@ class GateDecision:
     reasons: list[str]
     guards: list[GuardResult]
     preference_accuracy: Accuracy | None  # out-of-fold accuracy of the preference model; None where not measured
-    win_rate: WinRate | None  # candidate against served by the preference model; None where not measured
+    preference: Finding | None  # question (b), candidate against served; None where not measured
+
+    @property
+    def win_rate(self) -> WinRate | None:
+        """Candidate against served; None where not measured."""
+        return self.preference.rate if self.preference else None
 
 
 def pairing_scores(candidate_scores: NDArray[np.float64], baseline_scores: NDArray[np.float64]) -> list[float]:
@@ -65,36 +74,40 @@ def decide(
     scores: Sequence[float] | None,
     n_pairs: int,
     *,
-    quality: WinRate | None = None,
+    rule: Rule = Rule.fixed,
+    quality: Finding | None = None,
+    unjudged: str = "",
 ) -> GateDecision:
     """Promote, reject, or leave the served checkpoint in place.
 
     guards: of the candidate. accuracy: the cross-fitted preference model's on the run's n_pairs decided pairs, None
-    where it could not be measured. scores: per held-out prompt the candidate's share of pairings won, None where there
-    is nothing to compare. quality: the quality judge's win rate against the served checkpoint, None without a judge.
+    where it could not be measured. scores: per held-out prompt the candidate's score against the served checkpoint, in
+    the plan's order, None where there is nothing to compare. quality: what the quality judge's scores show about
+    QUALITY_LEAST, None without a judge. unjudged: why a judge that was asked for cannot be counted, empty otherwise.
 
-    Reject if a guard fails or the win rate's upper bound is < .5; promote if the accuracy's lower bound is > .5 on at
-    least 20 decided pairs and the win rate's lower bound is > .5; else inconclusive. Raises ValueError without guards
-    or where the accuracy is not of n_pairs pairs.
+    Reject if a guard fails or the scores' mean is shown to be < .5; promote if the accuracy's lower bound is > .5 on at
+    least 20 decided pairs and the mean is shown to be > .5; else, and without the verdicts of a judge that was asked
+    for, inconclusive. Raises ValueError without guards or where the accuracy is not of n_pairs pairs.
     """
     if not guards:
         raise ValueError("a decision needs the guards' results, got none: run the guards first")
     if accuracy is not None and accuracy.n != n_pairs:
         raise ValueError(f"the accuracy is of {accuracy.n} pairs but the run has {n_pairs} decided pairs")
     results = [*guards] if quality is None else [*guards, _quality_guard(quality)]
-    preferred = win_rate(scores) if scores else None
+    preferred = find(scores, rule) if scores else None
     broken = [result.reason for result in results if not result.passed]
     predictable, choices = _question_choices(accuracy, n_pairs)
-    learned, worse, preference = _question_preference(preferred)
+    preference = _question_preference(preferred)
+    learned, worse = preferred is not None and preferred.above, preferred is not None and preferred.below
     if broken:
         outcome, reasons = GateOutcome.reject, broken
     elif worse:
         outcome, reasons = GateOutcome.reject, [preference]
-    elif predictable and learned:
+    elif predictable and learned and not unjudged:
         outcome, reasons = GateOutcome.promote, [f"All {len(results)} guards hold.", choices, preference]
     else:
         undecided = [reason for holds, reason in ((predictable, choices), (learned, preference)) if not holds]
-        outcome, reasons = GateOutcome.inconclusive, undecided
+        outcome, reasons = GateOutcome.inconclusive, [*undecided, *([unjudged] if unjudged else [])]
     return GateDecision(outcome, reasons, results, accuracy, preferred)
 
 
@@ -115,26 +128,44 @@ def _question_choices(accuracy: Accuracy | None, n_pairs: int) -> tuple[bool, st
     )
 
 
-def _question_preference(preferred: WinRate | None) -> tuple[bool, bool, str]:
-    """(b): is the candidate preferred, is it disliked, and the sentence that says so."""
+def _question_preference(preferred: Finding | None) -> str:
+    """(b) in a sentence: whether the candidate is preferred, disliked, or neither is shown."""
     if preferred is None:
-        return False, False, "The candidate's completions of held-out prompts were not compared with the served ones."
-    figures = f"{preferred.rate:.0%} on {preferred.n} held-out prompts ({_range(preferred.interval)})"
-    if preferred.interval.low > 0.5:
-        return True, False, f"The candidate is preferred to the served checkpoint: {figures}."
-    if preferred.interval.high < 0.5:
-        return False, True, f"The served checkpoint is preferred to the candidate, whose win rate is {figures}."
-    undecided = f"The candidate's win rate against the served checkpoint is {figures}; the interval must lie above 50%."
-    return False, False, undecided
+        return "The candidate's completions of held-out prompts were not compared with the served ones."
+    rate = preferred.rate
+    figures = f"{rate.rate:.0%} on {rate.n} held-out prompts ({_shown(preferred)})"
+    if preferred.above:
+        return f"The candidate is preferred to the served checkpoint: {figures}."
+    if preferred.below:
+        return f"The served checkpoint is preferred to the candidate, whose win rate is {figures}."
+    needed = "the interval must lie above 50%"
+    if preferred.rule is Rule.sequential:
+        needed = f"the evidence must reach {1 / preferred.alpha:.0f} to 1"
+    return f"The candidate's win rate against the served checkpoint is {figures}; {needed}."
 
 
-def _quality_guard(quality: WinRate) -> GuardResult:
-    low = quality.interval.low
-    reason = (
-        f"The quality judge's win rate for the candidate is {quality.rate:.0%} on {quality.n} prompts; "
-        f"its lower bound is {low:.1%} (limit {QUALITY_LEAST:.0%})."
-    )
-    return GuardResult("quality", low > QUALITY_LEAST, low, QUALITY_LEAST, reason)
+def _quality_guard(quality: Finding) -> GuardResult:
+    rate = quality.rate
+    says = f"The quality judge's win rate for the candidate is {rate.rate:.0%} on {rate.n} prompts; "
+    if quality.rule is Rule.sequential:
+        value, limit = quality.evidence or 0.0, 1 / ALPHA
+        says += f"the evidence that it is above {quality.least:.0%} is {value:.3g} to 1 (limit {limit:.0f})."
+    else:
+        value, limit = rate.interval.low, quality.least
+        says += f"its lower bound is {value:.1%} (limit {limit:.0%})."
+    if not quality.above and rate.interval.high >= 0.5:
+        says += " It may be as good: more held-out prompts would tell."
+    return GuardResult("quality", quality.above, value, limit, says)
+
+
+def _shown(finding: Finding) -> str:
+    """What stands behind the answer: the interval of the one look, or the evidence of the test that went on."""
+    if finding.rule is Rule.fixed:
+        return _range(finding.rate.interval)
+    if finding.below:
+        return f"against it after {finding.settled_at} prompts, by the sequential test"
+    after = f" after {finding.settled_at} prompts" if finding.settled_at else ""
+    return f"evidence {finding.evidence or 0.0:.3g} to 1{after}, by the sequential test"
 
 
 def _range(interval: Interval) -> str:

@@ -7,11 +7,14 @@ adopts it by pid and start time, since pids are used again and a zombie still an
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from trainer.gate_options import GateOptions
+
+KEY_ON_STDIN = "--judge-key-on-stdin"
 SAME_START_S = 1.0  # clock ticks make start times differ a little between readings
 
 
@@ -69,6 +72,7 @@ class Launcher:
     model_source: str
     device: str
     gate_prompts: int
+    gate: GateOptions = field(default_factory=GateOptions)
 
     def launch(self, run_id: str) -> TrainerProcess:
         """Start the trainer of this run; it claims the run itself."""
@@ -84,10 +88,21 @@ class Launcher:
             f"--model-source={self.model_source}",
             f"--device={self.device}",
             f"--gate-prompts={self.gate_prompts}",
+            f"--gate={self.gate.argument()}",
         ]
+        secret = [KEY_ON_STDIN] if self.gate.key else []
         with (folder / "log").open("ab") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            child = subprocess.Popen(
+                command + secret, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
+        self._tell_key(child)
         return TrainerProcess(child.pid, psutil.Process(child.pid).create_time(), child)
+
+    def _tell_key(self, child: subprocess.Popen[bytes]) -> None:
+        """The judge's key goes through the pipe: a command line can be read by everybody on the machine."""
+        assert child.stdin is not None
+        with suppress(BrokenPipeError), child.stdin as pipe:
+            pipe.write(self.gate.key.encode())
 
     def adopt(self, pid: int, started_at: float) -> TrainerProcess:
         """A trainer that another app process started."""

@@ -16,7 +16,7 @@ from typing import Any
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
 from storage.deployments import current_deployment
-from storage.evaluations import record_evaluation, record_gate_decision, record_judge
+from storage.preferences import newest_choices
 from storage.runs import (
     Fenced,
     finish_run,
@@ -25,31 +25,26 @@ from storage.runs import (
     mark_interrupted,
     record_dataset,
 )
-from storage.tables import (
-    Checkpoint,
-    CheckpointKind,
-    Evaluation,
-    GateDecisionRow,
-    Outcome,
-    RunStatus,
-    TrainingRun,
-    now,
-)
+from storage.tables import Checkpoint, CheckpointKind, RunStatus, TrainingRun
 from trainer.algorithms import train
 from trainer.algorithms.callbacks import TrainResult
 from trainer.configs import parse_config
 from trainer.dataset import TrainingData, build_dataset
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
-from trainer.evaluation.samples import HeldoutPrompt
+from trainer.evaluation.gate_judge import GateJudge, opened_judge
+from trainer.evaluation.people import ASKED
+from trainer.evaluation.samples import SAMPLES, HeldoutPrompt
+from trainer.gate_options import GateOptions
+from trainer.gate_plan import plan_gate
+from trainer.gate_records import record_gate
 from trainer.manifest import read_manifest
+from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
 from trainer.run_reporter import RunReporter
 from trainer.stored_references import StoredReferences
 
 log = logging.getLogger("trainer")
-
-JUDGE = "preference_model"
 
 
 class Worker:
@@ -65,6 +60,7 @@ class Worker:
         device: str,
         gate_prompts: int,
         stopping: threading.Event,
+        gate: GateOptions = GateOptions(),
     ) -> None:
         self._database = database
         self._run = run
@@ -72,6 +68,7 @@ class Worker:
         self._model_source = model_source
         self._device = device
         self._gate_prompts = gate_prompts
+        self._gate = gate
         self._work = data_dir / "runs" / run.id / "work"
         self._output = data_dir / "checkpoints" / run.id
         self._reporter = RunReporter(database, run.id, run.attempt, stopping)
@@ -216,52 +213,50 @@ class Worker:
         served = self._served()
         candidate = Side(self._run.id, self._load(self._output))
         baseline = initial if served.id == INITIAL else Side(served.id, self._load(self._source(served)))
-        comparer = Comparer(
-            initial=initial,
-            samples_folder=self._data_dir / "samples",
-            tell=reporter.stage,
-            should_stop=reporter.should_stop,
+        with opened_judge(self._gate, data_dir=self._data_dir, device=self._device, base=self._model_source) as judge:
+            plan = self._plan(served.id, prompts, data, judge)
+            comparer = Comparer(
+                initial=initial,
+                samples_folder=self._data_dir / "samples",
+                tell=reporter.stage,
+                should_stop=reporter.should_stop,
+                rule=self._gate.rule,
+                judge=judge,
+            )
+            compared = comparer.compare(candidate, baseline, data=data, prompts=prompts)
+            if reporter.stopping:
+                raise Stopped("stopped while the checkpoint was being judged")
+            self._conclude(compared, judge, served.id, plan)
+
+    def _plan(
+        self, served_id: str, prompts: list[HeldoutPrompt], data: TrainingData, judge: GateJudge
+    ) -> dict[str, Any]:
+        """The plan, written down. How far the judge agrees with people is found out before, on their own choices."""
+        with self._database.read() as session:
+            choices = newest_choices(session, limit=ASKED, until=self._run.last_preference_id)
+        judge.measure(choices, tell=self._reporter.stage, should_stop=self._reporter.should_stop)
+        plan = plan_gate(
+            candidate=self._run.id,
+            baseline=served_id,
+            prompts=prompts,
+            samples=SAMPLES,
+            pairs=len(data.pairs),
+            rule=self._gate.rule,
+            judge=judge.planned(),
         )
-        compared = comparer.compare(candidate, baseline, data=data, prompts=prompts)
-        if reporter.stopping:
-            raise Stopped("stopped while the checkpoint was being judged")
-        self._conclude(compared, served.id)
+        kept = keep_plan(asdict(plan), self._data_dir / "runs" / self._run.id)
+        log.info("the gate goes by the plan written at %s: %s", kept["written_at"], " ".join(plan.questions))
+        return kept
 
     def _load(self, source: str | Path) -> Policy:
         return load_policy(source, device=self._device, base=self._model_source)
 
-    def _conclude(self, compared: Compared, served_id: str) -> None:
+    def _conclude(self, compared: Compared, judge: GateJudge, served_id: str, plan: dict[str, Any]) -> None:
         """Verdicts, decision and the run's end: one transaction."""
-        decision = compared.decision
-        for reason in decision.reasons:
-            log.info("%s: %s", decision.outcome, reason)
+        for reason in [*compared.decision.reasons, *compared.more]:
+            log.info("%s: %s", compared.decision.outcome, reason)
         with self._database.write() as session:
-            record_judge(session, judge_id=JUDGE, kind=JUDGE, revision="1")
-            for baseline, verdicts in compared.verdicts.items():
-                evaluation = Evaluation(
-                    candidate_id=self._run.id,
-                    baseline=baseline,
-                    judge_id=JUDGE,
-                    run_id=self._run.id,
-                    status=RunStatus.succeeded,
-                    config={"dataset_digest": compared.judge_revision},
-                    step=len(verdicts),
-                    total_steps=len(verdicts),
-                    finished_at=now(),
-                )
-                record_evaluation(session, evaluation, verdicts)
-            record_gate_decision(
-                session,
-                GateDecisionRow(
-                    run_id=self._run.id,
-                    checkpoint_id=self._run.id,
-                    baseline_id=served_id,
-                    outcome=Outcome(decision.outcome),
-                    reasons=decision.reasons,
-                    guards=[asdict(g) for g in decision.guards],
-                    figures=compared.figures(),
-                ),
-            )
+            record_gate(session, compared, judge, run_id=self._run.id, baseline=served_id, plan=plan)
             finish_run(session, self._run.id, attempt=self._run.attempt, status=RunStatus.succeeded)
 
     def _end_stopped(self) -> None:

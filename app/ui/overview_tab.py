@@ -10,7 +10,7 @@ from app.ui.charts import win_rate_figure
 from app.ui.html import loading, render
 from app.ui.run_detail import run_values
 from app.win_rates import win_rates
-from storage.tables import GateDecisionRow
+from storage.tables import DeploymentReason, GateDecisionRow
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -98,4 +98,10 @@ class OverviewTab:
         if serving is None:
             return None
         deployment = serving.deployment
-        return {"name": serving.checkpoint.name, "since": deployment.created_at, "reason": deployment.reason}
+        by_itself = deployment.reason is DeploymentReason.canary
+        return {
+            "name": serving.checkpoint.name,
+            "since": deployment.created_at,
+            "reason": deployment.reason,
+            "note": deployment.note if by_itself else "",
+        }

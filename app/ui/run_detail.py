@@ -8,9 +8,10 @@ from app.runs import RunView
 from app.ui.actions import Payload, bind, text_of
 from app.ui.charts import run_figures
 from app.ui.html import percent, render
+from app.ui.plan_facts import plan_facts
 from storage.checkpoints import get_checkpoint, lineage
 from storage.errors import NotFound
-from storage.tables import CheckpointKind, Outcome, RunStatus
+from storage.tables import CheckpointKind, Deployment, Outcome, RunStatus
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -47,6 +48,8 @@ class RunDetail:
             "detail.html",
             run=run_values(view),
             decision=view.decision,
+            plan=self._plan(view),
+            rolled_back=self._rolled_back(view.run.checkpoint_id),
             passed=view.decision is not None and view.decision.outcome is Outcome.promote,
             can_promote=servable and not served and view.run.finished_at is not None,
             facts=[("Learned from", view.run.dataset_note or "not read yet"), *facts],
@@ -54,6 +57,15 @@ class RunDetail:
             lines=self._application.runs.log_lines(view.run.id, last=LOG_LINES),
         )
         return html, *run_figures(self._application.runs.metrics(view.run.id))
+
+    def _plan(self, view: RunView) -> list[tuple[str, str]]:
+        """Of the decision, or of a gate that is still at work; empty before there is one."""
+        decided = view.decision.figures.get("plan") if view.decision else None
+        plan = decided or self._application.runs.plan(view.run.id)
+        return plan_facts(plan) if plan else []
+
+    def _rolled_back(self, checkpoint_id: str | None) -> Deployment | None:
+        return self._application.promotion.rolled_back(checkpoint_id) if checkpoint_id else None
 
     def _facts(self, checkpoint_id: str | None) -> tuple[list[tuple[str, str]], bool]:
         """Lineage of the checkpoint it made, and whether that can be served."""
@@ -108,4 +120,4 @@ def _why(view: RunView) -> str:
     if view.decision.outcome == "promote" and rate:
         interval = rate["interval"]
         return f"{percent(rate['rate'])} ({percent(interval['low'])} to {percent(interval['high'])}), n {rate['n']}"
-    return " ".join(view.decision.reasons)
+    return " ".join(view.decision.deciding)

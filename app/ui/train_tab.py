@@ -15,7 +15,8 @@ from app.ui.actions import Payload, bind, labeller, text_of
 from app.ui.charts import run_figures
 from app.ui.html import loading, render
 from app.ui.run_detail import RunDetail, run_values
-from storage.tables import RunStatus
+from storage.deployments import LedgerEntry
+from storage.tables import DeploymentReason, RunStatus
 from storage.transfer.exporting import labeller_name
 from trainer.configs import ALGORITHMS
 
@@ -170,11 +171,17 @@ class TrainTab:
                 "by": e.deployment.by,
                 "at": e.deployment.created_at,
                 "state": "served" if e.state == "serving" and e.deployment.id != serving else e.state,
-                "detail": next((event.detail for event in reversed(e.events) if event.event == "failed"), ""),
+                "detail": _detail(e),
             }
             for e in ledger
         ]
         return render("ledger.html", entries=entries, back=promotion.roll_back_target())
+
+
+def _detail(entry: LedgerEntry) -> str:
+    """Why it failed, or why nobody was asked before it was rolled back."""
+    failed = next((event.detail for event in reversed(entry.events) if event.event == "failed"), "")
+    return failed or (entry.deployment.note if entry.deployment.reason is DeploymentReason.canary else "")
 
 
 def schedule_html(application: "Application", *, where: str) -> str:

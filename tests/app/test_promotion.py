@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from fakes import FakeSlot
+from labelled import record_choices
 
 from app import project
 from app import promotion as module
-from app.promotion import CANARY_PROMPTS, Promotion
+from app.promotion import Promotion
 from app.runs import Runs
 from storage.checkpoints import record_checkpoint
 from storage.comparisons import record_comparison
@@ -33,6 +34,8 @@ from storage.tables import (
     Split,
 )
 from trainer.policy import Policy
+
+CHOICES = 15
 
 
 @pytest.fixture
@@ -229,7 +232,7 @@ def test_the_canary_rolls_back_what_people_find_worse_and_pauses(
 ) -> None:
     made = finish_run(database, Outcome.promote)
     promotion.adopt_decisions()
-    choose_in_evaluation(database, made, wins=False, count=CANARY_PROMPTS)
+    choose_in_evaluation(database, made, wins=False, count=CHOICES)
     promotion.watch_canary()
     assert slot.current_id == "initial"
     assert reasons(database)[-1] is DeploymentReason.canary
@@ -241,7 +244,7 @@ def test_the_canary_rolls_back_what_people_find_worse_and_pauses(
 def test_the_canary_leaves_what_people_like(promotion: Promotion, slot: FakeSlot, database: Database) -> None:
     made = finish_run(database, Outcome.promote)
     promotion.adopt_decisions()
-    choose_in_evaluation(database, made, wins=True, count=CANARY_PROMPTS)
+    choose_in_evaluation(database, made, wins=True, count=CHOICES)
     assert promotion.watch_canary() is None
     assert slot.current_id == made
 
@@ -252,13 +255,61 @@ def test_the_canary_leaves_what_a_person_has_put_there_meanwhile(
     worse = finish_run(database, Outcome.promote)
     promotion.adopt_decisions()
     better = finish_run(database, Outcome.promote, baseline=worse)
-    choose_in_evaluation(database, worse, wins=False, count=CANARY_PROMPTS)
-    rate = module.win_rate
+    choose_in_evaluation(database, worse, wins=False, count=CHOICES)
+    test = module.shown_worse
 
-    def while_it_counts(*scores: Any, **confidence: Any) -> Any:
+    def while_it_tests(*scores: Any) -> Any:
         promotion.promote(better, by="ana")
-        return rate(*scores, **confidence)
+        return test(*scores)
 
-    monkeypatch.setattr(module, "win_rate", while_it_counts)
+    monkeypatch.setattr(module, "shown_worse", while_it_tests)
     assert promotion.watch_canary() is None
+    assert slot.current_id == better
+
+
+def test_the_canary_waits_until_the_choices_show_it(promotion: Promotion, slot: FakeSlot, database: Database) -> None:
+    made = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    choose_in_evaluation(database, made, wins=False, count=6)
+    assert promotion.watch_canary() is None
+    assert slot.current_id == made
+
+
+def test_the_canary_says_what_it_did_on_the_ledger_and_for_the_runs_page(
+    promotion: Promotion, database: Database
+) -> None:
+    made = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    choose_in_evaluation(database, made, wins=False, count=CHOICES)
+    promotion.watch_canary()
+    note = promotion.ledger()[0].deployment.note
+    assert f"{made} scores 0% on {CHOICES} evaluation prompts" in note and "until 30 more choices" in note
+    rolled_back = promotion.rolled_back(made)
+    assert rolled_back is not None and rolled_back.note == note
+    assert promotion.rolled_back("initial") is None
+
+
+def test_a_person_who_promotes_it_again_is_not_overruled_by_the_old_choices(
+    promotion: Promotion, slot: FakeSlot, database: Database
+) -> None:
+    made = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    choose_in_evaluation(database, made, wins=False, count=CHOICES)
+    promotion.watch_canary()
+    promotion.promote(made, by="ana")
+    assert promotion.watch_canary() is None
+    assert slot.current_id == made
+
+
+def test_promotion_is_automatic_again_after_30_more_choices(
+    promotion: Promotion, slot: FakeSlot, database: Database
+) -> None:
+    made = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
+    choose_in_evaluation(database, made, wins=False, count=CHOICES)
+    promotion.watch_canary()
+    record_choices(database, count=30)
+    assert promotion.paused_for() == 0
+    better = finish_run(database, Outcome.promote)
+    promotion.adopt_decisions()
     assert slot.current_id == better

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from labelled import record_choices
 
+from app import runs as module
 from app.runs import Runs
 from storage.database import Database
 from storage.errors import Conflict, Invalid
@@ -68,6 +69,18 @@ def test_a_bad_schedule_is_refused_with_the_value_and_changes_nothing(
 
 def test_another_model_than_the_starter_asks_a_person_by_default(database: Database, tmp_path: Path) -> None:
     assert Runs(database, data_dir=tmp_path, auto_train=True, starter=False).schedule().after_gate == "ask"
+
+
+def test_another_model_is_served_by_itself_once_100_evaluation_choices_watch_over_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(database, data_dir=tmp_path, auto_train=True, starter=False)
+    runs.set_schedule({"new_preferences": 60})  # says nothing about what happens after the gate
+    for choices, expected in ((99, "ask"), (100, "automatic")):
+        monkeypatch.setattr(module, "count_evaluation_choices", lambda session, choices=choices: choices)
+        assert runs.schedule().after_gate == expected
+    runs.set_schedule({"after_gate": "ask"})
+    assert (runs.schedule().after_gate, runs.schedule().new_preferences) == ("ask", 60)
 
 
 def test_a_run_by_hand_carries_its_whole_config_and_why(runs: Runs) -> None:

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.evaluation.preference_model import cross_fit
-from trainer.evaluation.statistics import Accuracy, WinRate, accuracy, win_rate
-from trainer.gate import GateDecision, GateOutcome, decide, pairing_scores
+from trainer.evaluation.statistics import Accuracy, accuracy, win_rate
+from trainer.gate import QUALITY_LEAST, GateDecision, GateOutcome, decide, pairing_scores
+from trainer.gate_options import Rule
+from trainer.gate_rules import find
 from trainer.guards import GuardResult
 
 HOLDS = GuardResult("empty", True, 0.0, 0.02, "0.0% of the completions are empty (limit 2.0%).")
@@ -20,7 +23,7 @@ def right(count: int, of: int) -> Accuracy:
 
 
 def outcome(
-    guards: list[GuardResult], figures: Accuracy | None, scores: list[float] | None, pairs: int, **more: WinRate
+    guards: list[GuardResult], figures: Accuracy | None, scores: list[float] | None, pairs: int, **more: Any
 ) -> GateOutcome:
     return decide(guards, figures, scores, pairs, **more).outcome
 
@@ -91,14 +94,40 @@ def test_a_promotion_gives_every_figure() -> None:
 
 
 def test_a_quality_judge_that_finds_the_candidate_worse_rejects() -> None:
-    decision = decide([HOLDS], right(30, 40), BETTER, 40, quality=win_rate([0.0, 0.5] * 40))
+    decision = decide([HOLDS], right(30, 40), BETTER, 40, quality=find([0.0, 0.5] * 40, least=QUALITY_LEAST))
     assert decision.outcome == GateOutcome.reject
     assert decision.guards[-1].name == "quality" and not decision.guards[-1].passed
 
 
 def test_a_quality_judge_may_find_the_candidate_equal() -> None:
-    equal = win_rate([1.0, 0.0] + [0.5] * 78)
+    equal = find([1.0, 0.0] + [0.5] * 78, least=QUALITY_LEAST)
     assert outcome([HOLDS], right(30, 40), BETTER, 40, quality=equal) == GateOutcome.promote
+
+
+def test_too_few_prompts_to_tell_its_quality_are_told_as_such() -> None:
+    few = find([1.0, 0.0] * 20, least=QUALITY_LEAST)
+    decision = decide([HOLDS], right(30, 40), BETTER, 40, quality=few)
+    assert decision.outcome == GateOutcome.reject
+    assert "50% on 40 prompts" in decision.reasons[0] and "more held-out prompts" in decision.reasons[0]
+
+
+def test_without_a_judge_that_was_asked_for_nothing_is_promoted() -> None:
+    decision = decide([HOLDS], right(30, 40), BETTER, 40, unjudged="The judge could not be heard: it is down.")
+    assert decision.outcome == GateOutcome.inconclusive
+    assert decision.reasons == ["The judge could not be heard: it is down."]
+
+
+def test_a_judge_that_cannot_be_heard_does_not_save_what_is_worse() -> None:
+    assert outcome([FAILS], right(30, 40), BETTER, 40, unjudged="It is down.") == GateOutcome.reject
+    assert outcome([HOLDS], right(30, 40), WORSE, 40, unjudged="It is down.") == GateOutcome.reject
+
+
+def test_the_sequential_rule_names_its_evidence_in_place_of_an_interval() -> None:
+    decision = decide([HOLDS], right(30, 40), [1.0] * 30, 40, rule=Rule.sequential)
+    assert decision.outcome == GateOutcome.promote
+    assert "to 1 after 9 prompts" in decision.reasons[2] and "interval" not in decision.reasons[2]
+    undecided = decide([HOLDS], right(30, 40), [1.0, 0.0] * 15, 40, rule=Rule.sequential)
+    assert undecided.outcome == GateOutcome.inconclusive and "must reach 20 to 1" in undecided.reasons[0]
 
 
 def test_a_decision_without_guards_is_refused() -> None:

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
-from trainer.launcher import TrainerProcess
+from trainer.gate_options import GateOptions
+from trainer.launcher import Launcher, TrainerProcess
 
 
 def start(code: str) -> TrainerProcess:
@@ -61,3 +63,16 @@ def test_telling_a_process_that_ends_just_then_to_stop_is_no_error(monkeypatch: 
 
 def test_a_pid_that_another_process_has_by_now_is_not_waited_for() -> None:
     assert TrainerProcess(os.getpid(), started_at=0.0).wait(timeout_s=0.2)
+
+
+def test_the_judges_key_goes_through_the_pipe_and_not_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo = tmp_path / "python"
+    echo.write_text('#!/bin/sh\necho "$@"\necho "on stdin: $(cat)"\n')
+    echo.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(echo))
+    launcher = Launcher(tmp_path, "sqlite://", "starter", "cpu", 8, GateOptions(judge="starter", key="secret"))
+    assert launcher.launch("dpo-0001").wait(timeout_s=20)
+    command, said = (tmp_path / "runs" / "dpo-0001" / "log").read_text().splitlines()
+    assert "secret" not in command and '"judge": "starter"' in command and said == "on stdin: secret"

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judging import reply, serving
 from project import TrainingProject
 
 from storage.checkpoints import get_checkpoint, lineage
 from storage.deployments import record_deployment
-from storage.evaluations import evaluations_of, get_gate_decision
+from storage.evaluations import evaluations_of, get_gate_decision, scores_of
 from storage.runs import claim_run, mark_dead
 from storage.tables import Checkpoint, CheckpointKind, DeploymentReason, RunStatus, TrainingRun
 from trainer.evaluation.compare import Compared, Comparer
+from trainer.gate_options import GateOptions
+from trainer.plan_file import read_plan
 from trainer.policy import load_policy
 from trainer.run_reporter import RunReporter
 from trainer.worker import Worker
@@ -77,7 +80,12 @@ def claim(project: TrainingProject, run_id: str) -> TrainingRun:
         return claim_run(session, run_id, pid=os.getpid(), process_started_at=0.0)
 
 
-def worker_of(project: TrainingProject, run: TrainingRun, stopping: threading.Event | None = None) -> Worker:
+def worker_of(
+    project: TrainingProject,
+    run: TrainingRun,
+    stopping: threading.Event | None = None,
+    gate: GateOptions = GateOptions(),
+) -> Worker:
     return Worker(
         project.database,
         run,
@@ -86,6 +94,7 @@ def worker_of(project: TrainingProject, run: TrainingRun, stopping: threading.Ev
         device="cpu",
         gate_prompts=8,
         stopping=stopping or threading.Event(),
+        gate=gate,
     )
 
 
@@ -197,3 +206,48 @@ def test_a_served_adapter_is_trained_further_where_the_initial_model_has_moved(
     project.launcher = replace(project.launcher, model_source=str(there))
     run = work(project, project.queue(algorithm, epochs=1, start_from="served"))
     assert run.status is RunStatus.succeeded, run.error
+
+
+def test_the_plan_is_written_before_the_candidate_is_sampled_and_stands_in_the_decision(
+    project: TrainingProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = project.queue(epochs=1)
+    folder = project.data_dir / "runs" / run_id
+    honest, found = Comparer._sample, []
+
+    def looked(*given: Any, **named: Any) -> Any:
+        found.append(read_plan(folder))
+        return honest(*given, **named)
+
+    monkeypatch.setattr(Comparer, "_sample", looked)
+    assert work(project, run_id).status is RunStatus.succeeded
+    with project.database.read() as session:
+        decision = get_gate_decision(session, run_id)
+    assert decision is not None and found[0] is not None
+    assert decision.figures["plan"] == found[0] and found[0]["prompts"] == 8
+    assert decision.deciding == decision.reasons[: len(decision.deciding)] and decision.deciding
+    assert any("none is named (PREFLOOP_GATE_JUDGE)" in reason for reason in decision.reasons)
+
+
+def test_a_judges_verdicts_are_stored_as_an_evaluation_of_its_own(project: TrainingProject) -> None:
+    run_id = project.queue(epochs=1)
+    with serving(rule=lambda payload: reply("[[tie]]")) as server:
+        gate = GateOptions(judge=f"{server.url}#m", way="text")
+        worker_of(project, claim(project, run_id), gate=gate).work()
+    assert project.run(run_id).status is RunStatus.succeeded
+    with project.database.read() as session:
+        found = {e.judge_id.partition("-")[0]: e for e in evaluations_of(session, run_id)}
+        assert sorted(found) == ["endpoint", "preference_model"]
+        assert [s.score for s in scores_of(session, found["endpoint"].id or 0)] == [0.5] * 8
+        decision = get_gate_decision(session, run_id)
+    assert decision is not None and "quality" in [guard["name"] for guard in decision.guards]
+
+
+def test_a_judge_that_is_not_there_ends_no_run(project: TrainingProject, tmp_path: Path) -> None:
+    run_id = project.queue(epochs=1)
+    worker_of(project, claim(project, run_id), gate=GateOptions(judge=str(tmp_path / "gone"))).work()
+    assert project.run(run_id).status is RunStatus.succeeded
+    with project.database.read() as session:
+        decision = get_gate_decision(session, run_id)
+    assert decision is not None and decision.outcome != "promote"
+    assert any("could not be heard" in reason for reason in decision.reasons)

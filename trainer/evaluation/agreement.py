@@ -21,7 +21,9 @@ from trainer.evaluation.bootstrap import percentile_interval
 from trainer.evaluation.statistics import SAME, Interval, interval_of_estimate, wilson
 
 Item = tuple[str, str, str]  # prompt, model_a, model_b
-KAPPA_ITEMS = 100  # a judge that speaks for people needs kappa .4 on at least this many choices
+# a judge that speaks for people needs at least this kappa on at least so many of their choices
+KAPPA_LEAST = 0.4
+KAPPA_ITEMS = 100
 
 
 def verdict(score: float) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from trainer.evaluation.bootstrap import bootstrap_mean
 from trainer.evaluation.length_report import ANCHOR, LengthControl
 from trainer.evaluation.multiplicity import holm
-from trainer.evaluation.paired import paired_difference
+from trainer.evaluation.paired import mcnemar, paired_difference
 from trainer.evaluation.pairs import Pair
 from trainer.evaluation.sequential import anytime_interval, log_e_value
 from trainer.evaluation.statistics import standard_error, win_rate
@@ -120,10 +120,16 @@ def slice_rows(pairs: Sequence[Pair]) -> list[Row]:
                     "n": rate.n,
                     "win_rate": rate.rate,
                     "interval": rate.interval,
-                    "p": paired_difference([0.5] * len(scores), scores).p if enough else None,
+                    "p": _slice_p(scores) if enough else None,
                 }
             )
     return _adjusted(rows, "p")
+
+
+def _slice_p(scores: Sequence[float]) -> float:
+    """Two-sided p of a mean of .5; exact where all scores are equal, which leaves no error to be estimated."""
+    p = paired_difference([0.5] * len(scores), scores).p
+    return mcnemar(sum(s < 0.5 for s in scores), sum(s > 0.5 for s in scores)) if p is None else p
 
 
 def suspicions(pairs: Sequence[Pair]) -> list[str]:

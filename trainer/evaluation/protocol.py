@@ -92,6 +92,13 @@ class Judged:
         """The stored replies that this rests on."""
         return sorted({key for verdict in self.verdicts for shown in verdict.shown for key in shown.keys})
 
+    def by_prompt(self) -> dict[str, list[PromptVerdict]]:
+        """The verdicts of each prompt: one, or as many as it has cases (several samples a side)."""
+        found: dict[str, list[PromptVerdict]] = {}
+        for verdict in self.verdicts:
+            found.setdefault(verdict.case.prompt, []).append(verdict)
+        return found
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -100,6 +107,23 @@ class Progress:
     done: int
     total: int
     seconds_left: float | None
+
+
+def mean_score(verdicts: Sequence[PromptVerdict]) -> float | None:
+    """One prompt's score over its cases, invalid ones left out; None where none is valid."""
+    scores = [one.score for one in verdicts if one.score is not None]
+    return fmean(scores) if scores else None
+
+
+def together(verdicts: Sequence[PromptVerdict]) -> Verdict:
+    """One prompt's outcome over its cases: the side that won more of them, else a tie, or a flip where all flipped."""
+    kinds = [one.verdict for one in verdicts if one.verdict is not Verdict.invalid]
+    if not kinds:
+        return Verdict.invalid
+    ahead = kinds.count(Verdict.win) - kinds.count(Verdict.loss)
+    if ahead:
+        return Verdict.win if ahead > 0 else Verdict.loss
+    return Verdict.flip if set(kinds) == {Verdict.flip} else Verdict.tie
 
 
 def judge_cases(

@@ -1,16 +1,22 @@
 """How many prompts a fixed plan needs, before the first verdict: one look, a given difference, a given power.
 
-Normal approximation. Wrong for plans that look more than once (sequential.py) and for soft scores, which need fewer.
+Normal approximation. Soft scores need fewer; a plan that looks more than once needs more (SEQUENTIAL_FACTOR).
 """
 
 import math
 from statistics import NormalDist
 
+# of betting_log_e looked at after every prompt, against one look; simulated in the tests of the gate
+SEQUENTIAL_FACTOR = 1.9
 
-def prompts_needed(score: float, *, tie_rate: float = 0.0, power: float = 0.8, alpha: float = 0.05) -> int:
+
+def prompts_needed(
+    score: float, *, tie_rate: float = 0.0, power: float = 0.8, alpha: float = 0.05, factor: float = 1.0
+) -> int:
     """Prompts to tell a true mean `score` from .5, two-sided at `alpha`, where a share `tie_rate` of verdicts is tied.
 
-    n = ceil((z_alpha s0 + z_power s1)^2 / d^2), d = score - .5, s0^2 = (1 - t)/4, s1^2 = s0^2 - d^2.
+    n = ceil(factor (z_alpha s0 + z_power s1)^2 / d^2), d = score - .5, s0^2 = (1 - t)/4, s1^2 = s0^2 - d^2.
+    factor: SEQUENTIAL_FACTOR for the sequential rule, whose greatest n this then is.
     Raises ValueError where the score is .5 or cannot be reached with so many ties.
     """
     if not 0 <= tie_rate < 1 or not 0 < power < 1 or not 0 < alpha < 1:
@@ -22,7 +28,18 @@ def prompts_needed(score: float, *, tie_rate: float = 0.0, power: float = 0.8, a
     other = math.sqrt(max(0.0, null**2 - gap**2))
     normal = NormalDist()
     needed = ((normal.inv_cdf(1 - alpha / 2) * null + normal.inv_cdf(power) * other) / gap) ** 2
-    return math.ceil(needed - 1e-9)
+    return math.ceil(factor * needed - 1e-9)
+
+
+def detectable_score(n: int, *, power: float = 0.8, alpha: float = 0.05, factor: float = 1.0) -> float | None:
+    """The least true mean above .5, to .001, that `n` prompts find with `power`; None where even 1 is missed.
+
+    The inverse of `prompts_needed`.
+    """
+    if n < 1:
+        raise ValueError(f"a plan needs at least one prompt, got {n}")
+    found = [s for s in range(501, 1001) if prompts_needed(s / 1000, power=power, alpha=alpha, factor=factor) <= n]
+    return found[0] / 1000 if found else None
 
 
 def half_width(n: int, *, score: float = 0.5, tie_rate: float = 0.0, confidence: float = 0.95) -> float:

@@ -23,8 +23,12 @@ SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=160)
 
 @dataclass(frozen=True)
 class HeldoutPrompt:
+    """A prompt of the gate; tags and reference shape no sample."""
+
     id: int
     messages: Messages
+    tags: tuple[str, ...] = ()
+    reference: str | None = None
 
 
 def sample(

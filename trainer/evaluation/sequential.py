@@ -94,23 +94,25 @@ def sprt(wins: int, losses: int, *, p1: float, alpha: float = 0.05, beta: float 
     return SPRT(llr, lower, upper, decision)
 
 
-def betting_log_e(scores: Sequence[float]) -> NDArray[np.float64]:
-    """Running log e-value [n] against "the mean score is at most .5" for scores in 0..1, soft ones too, in their order.
+def betting_log_e(scores: Sequence[float], least: float = 0.5) -> NDArray[np.float64]:
+    """Running log e-value [n] against "the mean score is at most `least`", for scores in 0..1, soft ones too, in order.
 
-    E_t = prod (1 + b_i (s_i - .5)) with bets from earlier scores only: b = clip(g / (v + g^2), 0, MAX_BET); g and v are
-    the regularised running mean of s - .5 and variance of s. Valid however the scores are distributed.
+    E_t = prod (1 + b_i (s_i - least)) with bets from earlier scores only: b = clip(g / (v + g^2), 0, MAX_BET); g and v
+    are the regularised running mean of s - least and variance of s. Valid however the scores are distributed.
     Source: Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting (aGRAPA).
     """
     s = np.asarray(scores, dtype=np.float64)
     if s.ndim != 1 or not bool(np.all((s >= 0) & (s <= 1))):
         raise ValueError("betting needs scores in 0 (loss) to 1 (win), in their order: leave out invalid ones")
+    if not 0 < least < 1:
+        raise ValueError(f"betting is against a mean between 0 and 1, got {least}")
     seen = np.arange(1, len(s) + 1)
-    mean = (0.5 + np.cumsum(s)) / (seen + 1)
+    mean = (least + np.cumsum(s)) / (seen + 1)
     variance = (0.25 + np.cumsum((s - mean) ** 2)) / (seen + 1)
-    gain = np.concatenate([[0.0], mean[:-1] - 0.5]) if len(s) else mean
+    gain = np.concatenate([[0.0], mean[:-1] - least]) if len(s) else mean
     spread = np.concatenate([[0.25], variance[:-1]]) if len(s) else variance
     bets = np.clip(gain / (spread + gain**2), 0.0, MAX_BET)
-    return np.asarray(np.cumsum(np.log1p(bets * (s - 0.5))))
+    return np.asarray(np.cumsum(np.log1p(bets * (s - least))))
 
 
 def _counts(wins: int, losses: int) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from trainer.evaluation.judges.base import Ask, Comparison, Judge, Reply
 
+FILE = "judgements.sqlite"  # in the data directory
 SCHEMA = 1  # of what identifies a call; raised where an old reply must not be found again
 _BATCH = 500  # keys per query; SQLite allows 999 variables in old builds
 
