@@ -6,10 +6,14 @@ is trainer/evaluation/length_control.py's.
 
 from dataclasses import replace
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from app.win_rates import PEOPLE, WinRateRow
 from storage.database import Database
 from storage.evaluations import Score, people_scores, scores_of
+
+if TYPE_CHECKING:
+    from trainer.evaluation.length_report import LengthFigures
 
 ROUNDS = 200  # of the bootstrap: an interval for the eye
 
@@ -28,8 +32,13 @@ class EqualLength:
             if row not in self._kept:
                 for old in [k for k in self._kept if _same_point(k, row)]:
                     del self._kept[old]
-                self._kept[row] = _fit(row, self._scores(row))
+                self._kept[row] = _row(row, _fit(row, self._scores(row), rounds=ROUNDS))
             return self._kept[row]
+
+    def rate_of(self, row: WinRateRow) -> float | None:
+        """Only the rate, without the bootstrap that its interval takes; None where it is not identifiable."""
+        found = _fit(row, self._scores(row), rounds=0)
+        return found.rate if found else None
 
     def _scores(self, row: WinRateRow) -> list[Score]:
         with self._database.read() as session:
@@ -43,7 +52,7 @@ def _same_point(one: WinRateRow, other: WinRateRow) -> bool:
     return (one.checkpoint_id, one.baseline_id, one.source) == (other.checkpoint_id, other.baseline_id, other.source)
 
 
-def _fit(row: WinRateRow, scores: list[Score]) -> WinRateRow | str:
+def _fit(row: WinRateRow, scores: list[Score], *, rounds: int) -> "LengthFigures | None":
     from trainer.evaluation.length_report import LengthControl
     from trainer.evaluation.outcomes import Outcome
     from trainer.evaluation.pairs import gather
@@ -61,7 +70,10 @@ def _fit(row: WinRateRow, scores: list[Score]) -> WinRateRow | str:
             for score in scores
         ]
     )
-    found = LengthControl(pair, rounds=ROUNDS).of(pair[0])
+    return LengthControl(pair, rounds=rounds).of(pair[0])
+
+
+def _row(row: WinRateRow, found: "LengthFigures | None") -> WinRateRow | str:
     if found is None or found.rate is None or found.interval is None:
         return (found.why_not if found else None) or "no interval"
     return replace(row, rate=found.rate, low=found.interval.low, high=found.interval.high)

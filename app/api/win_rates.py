@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app.api.shapes import PREFIX, Page, errors_for
 from app.leaderboard import Rank, leaderboard, sources
+from app.win_rates_export import export_win_rates
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -76,6 +77,18 @@ def routes(application: "Application") -> APIRouter:
         boards = [leaderboard(measured, source) for source in sources(measured)]
         items = [_shape(place, rank) for board in boards for place, rank in enumerate(board, 1)]
         return Page(items=items, next_cursor=None)
+
+    @router.get(
+        "/win-rates/export",
+        summary="Win rates as a table for other programs",
+        response_class=Response,
+        responses={200: {"content": {"text/csv": {}}, "description": "comma-separated values"}, **errors_for(422)},
+    )
+    def export(format: str = "csv") -> Response:
+        """`format` is csv (every point), leaderboard, or alpaca-eval (its columns; against the initial model)."""
+        text = export_win_rates(application.win_rates.read(), application.equal_length, format=format)
+        headers = {"Content-Disposition": f'attachment; filename="win-rates.{format}.csv"'}
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
     return router
 
