@@ -19,7 +19,7 @@ from trainer.evaluation.ratings import Rating, Ratings, rate
 class Rank:
     """One line of the leaderboard. `ranks` is (best, worst), None where it is not ranked for the `reason`.
 
-    `votes`: choices of people, or verdicts. `point` is its win rate against the initial model, if it met it.
+    `choices`: choices of people, or verdicts. `point` is its win rate against the initial model, if it met it.
     """
 
     checkpoint_id: str
@@ -30,7 +30,7 @@ class Rank:
     high: float
     ranks: tuple[int, int] | None
     reason: str | None
-    votes: int
+    choices: int
     wins: int
     ties: int
     losses: int
@@ -73,16 +73,16 @@ def leaderboard(measured: Measured, source: str) -> list[Rank]:
     tallies = tallies_of(measured, source)
     if not tallies:
         return []
-    votes: Counter[str] = Counter()
+    choices: Counter[str] = Counter()
     for tally in tallies:
-        votes.update({tally.a: tally.choices, tally.b: tally.choices})
-    names = [name for name in measured.checkpoints if name in votes]
+        choices.update({tally.a: tally.choices, tally.b: tally.choices})
+    names = [name for name in measured.checkpoints if name in choices]
     against_initial = {
         row.checkpoint_id: row for row in points(measured) if row.source == source and row.against == "initial"
     }
     rated = zip(names, _ratings(names, tallies).models, strict=True)
     ranks = [
-        _rank(measured, source, name, model, votes[name], against_initial.get(name)) for name, model in rated if model
+        _rank(measured, source, name, model, choices[name], against_initial.get(name)) for name, model in rated if model
     ]
     return sorted(ranks, key=lambda r: (r.ranks is None, -r.rating))
 
@@ -101,7 +101,7 @@ def _ratings(names: Sequence[str], tallies: Sequence[Tally]) -> Ratings:
     return rate(a.astype(np.int64), b.astype(np.int64), scores.astype(np.float64), len(names), repeats=prompts * 1.0)
 
 
-def _rank(measured: Measured, source: str, name: str, model: Rating, votes: int, point: WinRateRow | None) -> Rank:
+def _rank(measured: Measured, source: str, name: str, model: Rating, choices: int, point: WinRateRow | None) -> Rank:
     return Rank(
         checkpoint_id=name,
         checkpoint=measured.name(name),
@@ -111,7 +111,7 @@ def _rank(measured: Measured, source: str, name: str, model: Rating, votes: int,
         high=model.interval.high,
         ranks=model.ranks,
         reason=model.reason,
-        votes=votes,
+        choices=choices,
         wins=model.wins,
         ties=model.ties,
         losses=model.losses,

@@ -71,10 +71,10 @@ def _point_table(measured: "Measured", rows: "list[WinRateRow]") -> Table:
 
 
 def _rank_table(source: str, board: "list[Rank]") -> Table:
-    table = Table("ranks", "checkpoint", "rating", "95%", "votes", "", title=f"Bradley-Terry, by {_text(source)}")
+    table = Table("ranks", "checkpoint", "rating", "95%", "choices", "", title=f"Bradley-Terry, by {_text(source)}")
     for rank in board:
         ranks = "-".join(str(place) for place in dict.fromkeys(rank.ranks)) if rank.ranks else ""
-        figures = [f"{rank.rating:.0f}", f"{rank.low:.0f} to {rank.high:.0f}", str(rank.votes)]
+        figures = [f"{rank.rating:.0f}", f"{rank.low:.0f} to {rank.high:.0f}", str(rank.choices)]
         table.add_row(ranks, _text(rank.checkpoint), *figures, rank.reason or "")
     return table
 

@@ -31,7 +31,7 @@ ALPACA_EVAL = (
     "length_controlled_winrate",
     "lc_standard_error",
 )
-RANK = ("source", "checkpoint_id", "checkpoint", "rating", "low", "high", "reason", "votes", "wins", "ties", "losses")
+RANK = ("source", "checkpoint_id", "checkpoint", "rating", "low", "high", "reason", "choices", "wins", "ties", "losses")
 
 
 def export_win_rates(measured: Measured, equal_length: EqualLength, *, format: str) -> str:

@@ -47,7 +47,7 @@ class RankShape(BaseModel):
     rank_best: int | None = Field(description="1 and those significantly better; null where it is not ranked")
     rank_worst: int | None
     reason: str | None = Field(description="why it is not ranked")
-    votes: int = Field(description="choices of people, or verdicts")
+    choices: int = Field(description="choices of people, or verdicts")
     wins: int = Field(description="prompts")
     ties: int
     losses: int
@@ -107,7 +107,7 @@ def _shape(place: int, rank: Rank) -> RankShape:
         rank_best=best,
         rank_worst=worst,
         reason=rank.reason,
-        votes=rank.votes,
+        choices=rank.choices,
         wins=rank.wins,
         ties=rank.ties,
         losses=rank.losses,

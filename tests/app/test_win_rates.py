@@ -152,7 +152,7 @@ def test_the_leaderboard_rates_all_that_met_and_says_why_one_is_not_ranked(
     assert last.rating - first.rating == pytest.approx(190.85, abs=0.01)
     assert (first.ranks, initial.ranks) == ((1, 1), (2, 2))
     assert last.ranks is None and last.reason == "not enough comparisons: 4 of at least 30"
-    assert (first.votes, first.wins, first.losses) == (44, 31, 13)
+    assert (first.choices, first.wins, first.losses) == (44, 31, 13)
     assert first.point is not None and first.point.rate == 0.75 and initial.point is None
     assert sources(measured) == [PREFERENCE_MODEL] and leaderboard(measured, PEOPLE) == []
 
