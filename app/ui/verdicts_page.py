@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from app.agreement import agreement_report
+from app.security import labeller_of
 from app.ui.actions import Payload, bind, int_of, labeller, text_of
 from app.ui.html import render
 from app.verdicts import find_point, slices, verdict_rows
@@ -39,7 +40,9 @@ class VerdictsPage:
             point = find_point(session, item)
             if point is None:
                 return render("verdicts.html", asked=item, point=None)
-            rows = verdict_rows(session, point, labeller_id=labeller(request), disputed=only == "disputed", limit=MOST)
+            rows = verdict_rows(
+                session, point, labeller_id=labeller_of(request), disputed=only == "disputed", limit=MOST
+            )
             found = slices(session, point)
         return render(
             "verdicts.html",
