@@ -1,6 +1,6 @@
 """How far judges and people agree, people among themselves, and each labeller with himself; how fast they choose.
 
-From evaluation choices between two checkpoints, the newest MOST of them, and the judges' verdicts on the same prompts
+From evaluation choices between two checkpoints, among the newest WINDOW choices, and the judges' verdicts on the same prompts
 and pairs. Figures are trainer/evaluation/'s. Choices about a verdict are made after reading it, so they stand apart.
 """
 
@@ -16,12 +16,13 @@ from sqlmodel import Session, col, select
 
 from app.win_rates import Measured
 from storage.evaluations import CHOICE_SCORE, scores_of
+from storage.preferences import newest_preference_id
 from storage.tables import Choice, Comparison, Completion, Preference, Purpose
 from storage.transfer.exporting import labeller_name
 from storage.verdict_choices import verdict_choices
 from trainer.evaluation.statistics import Accuracy, accuracy
 
-MOST = 20_000  # newest choices looked at
+WINDOW = 20_000  # newest choices of any kind, of which the evaluating ones are looked at
 PAUSE_S = 300.0  # a longer gap between two choices is a pause, not a slow choice
 JUDGE = "judge:"
 
@@ -82,9 +83,12 @@ def agreement_report(session: Session, measured: Measured) -> dict[str, Any]:
 
 
 def newest_choices(session: Session) -> list[ChoiceRow]:
-    """The newest MOST evaluation choices made here, oldest first; skips are none."""
+    """The standing evaluation choices among the newest WINDOW choices, oldest first; skips are none."""
+    # by id alone: with more conditions SQLite would search all evaluation choices and sort them
     query: Any = (
         select(  # type: ignore[call-overload]
+            Preference.purpose,
+            Preference.withdrawn_at,
             Preference.labeller_id,
             Preference.prompt_id,
             Preference.comparison_id,
@@ -95,17 +99,18 @@ def newest_choices(session: Session) -> list[ChoiceRow]:
             Preference.right_length,
             Preference.created_at,
         )
-        .where(
-            Preference.purpose == Purpose.evaluate,
-            col(Preference.withdrawn_at).is_(None),
-            Preference.choice != Choice.skip,
-            col(Preference.left_checkpoint_id) != col(Preference.right_checkpoint_id),
-        )
-        .order_by(col(Preference.id).desc())
-        .limit(MOST)
+        .where(col(Preference.id) > newest_preference_id(session) - WINDOW)
+        .order_by(col(Preference.id))
     )
-    rows = [ChoiceRow(labeller_name(row[0]), *row[1:]) for row in session.exec(query)]
-    return rows[::-1]
+    return [
+        ChoiceRow(labeller_name(who), *row)
+        for purpose, withdrawn_at, who, *row in session.exec(query)
+        if purpose == Purpose.evaluate and withdrawn_at is None and _measures(ChoiceRow(who, *row))
+    ]
+
+
+def _measures(row: ChoiceRow) -> bool:
+    return row.choice is not Choice.skip and None not in (row.left, row.right) and row.left != row.right
 
 
 def habits(rows: Sequence[ChoiceRow], texts: dict[str, tuple[str, str]]) -> dict[str, Habits]:

@@ -84,6 +84,7 @@ class Application:
         except Exception as error:
             self.failure = f"The model could not be loaded: {error}"
             log.exception("the model could not be loaded")
+        self.win_rates.read()  # counted once here, so that nobody waits for it
 
     def close(self) -> None:
         """End everything, those first whom others wait for: requests, then ticks and the trainer, then models."""

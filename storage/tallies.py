@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, Subquery, and_, case, or_
+from sqlalchemy import Select, Subquery, case
 from sqlmodel import Session, col, func, select
 
 from storage.tables import Choice, Preference, Purpose, Verdict, VerdictKind
 
 PairIds = tuple[str, str]
-MOST_CHANGED = 200  # pairs; beyond, one pass over all rows costs less than a search for each
+MOST_CHANGED = 20  # checkpoints; beyond, one pass over all rows costs less than a search for every two of them
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ def stamp(session: Session) -> Stamp:
     return Stamp(last, {(str(a), str(b)): count for a, b, count in session.exec(withdrawn)})
 
 
-def people_tallies(session: Session, *, pairs: Collection[PairIds] | None = None) -> dict[PairIds, Tally]:
+def people_tallies(session: Session, *, among: Collection[str] | None = None) -> dict[PairIds, Tally]:
     """People's standing evaluation choices per pair of checkpoints, each pair in one direction; skips do not count.
 
-    pairs: only these, in either direction.
+    among: only pairs of two of these checkpoints.
     """
-    cells = _cells(pairs)
+    cells = _cells(among)
     query: Any = select(
         cells.c.a,
         cells.c.b,
@@ -108,11 +108,13 @@ def people_tallies(session: Session, *, pairs: Collection[PairIds] | None = None
     return {pair: Tally(*pair, tuple(counts), _kinds(counts)) for pair, counts in found.items()}
 
 
-def changed_pairs(session: Session, *, after: int) -> set[PairIds]:
-    """The pairs, in both directions, of evaluation choices with an id above `after`."""
+def newly_compared(session: Session, *, after: int) -> set[str]:
+    """The checkpoints of evaluation choices with an id above `after`."""
     left, right = col(Preference.left_checkpoint_id), col(Preference.right_checkpoint_id)
-    query = select(left, right).where(col(Preference.id) > after, Preference.purpose == Purpose.evaluate).distinct()
-    return _both([(a, b) for a, b in session.exec(query) if a is not None and b is not None])
+    # by id alone: with the purpose in it SQLite would search all evaluation choices instead of the few new ones
+    query = select(Preference.purpose, left, right).where(col(Preference.id) > after).distinct()
+    made = [sides for purpose, *sides in session.exec(query) if purpose == Purpose.evaluate]
+    return {checkpoint for sides in made for checkpoint in sides if checkpoint is not None}
 
 
 def evaluation_tallies(session: Session, evaluations: Iterable[tuple[int, str, str]]) -> dict[int, Tally]:
@@ -144,7 +146,7 @@ def _kinds(counts: Sequence[ScoreCount]) -> Kinds:
     return Kinds(wins=wins, losses=losses, ties=sum(count.prompts for count in counts) - wins - losses)
 
 
-def _cells(pairs: Collection[PairIds] | None) -> Subquery:
+def _cells(among: Collection[str] | None) -> Subquery:
     """One row per pair and prompt: a's mean score, mean lengths, how many choices."""
     left, right = col(Preference.left_checkpoint_id), col(Preference.right_checkpoint_id)
     ahead = left < right
@@ -170,17 +172,13 @@ def _cells(pairs: Collection[PairIds] | None) -> Subquery:
         )
         .group_by(a, b, col(Preference.prompt_id))
     )
-    if pairs is not None:
-        query = query.where(or_(*(and_(left == one, right == other) for one, other in _both(pairs))))
+    if among is not None:
+        query = query.where(left.in_(among), right.in_(among))
     return query.subquery()
 
 
-def _both(pairs: Collection[PairIds]) -> set[PairIds]:
-    return {pair for a, b in pairs for pair in ((a, b), (b, a))}
-
-
 class PeopleTallies:
-    """People's tallies, counted anew only for the pairs of new and of withdrawn choices.
+    """People's tallies, counted anew only among the checkpoints of new and of withdrawn choices.
 
     Not for several threads at once.
     """
@@ -195,12 +193,12 @@ class PeopleTallies:
         if before is None:
             self._tallies = people_tallies(session)
         elif now != before:
-            undone = {pair for pair, count in now.withdrawn.items() if before.withdrawn.get(pair) != count}
-            changed = changed_pairs(session, after=before.last_id) | _both(undone)
+            undone = [pair for pair, count in now.withdrawn.items() if before.withdrawn.get(pair) != count]
+            changed = newly_compared(session, after=before.last_id) | {name for pair in undone for name in pair}
             if len(changed) > MOST_CHANGED:
                 self._tallies = people_tallies(session)
             elif changed:
-                kept = {pair: tally for pair, tally in self._tallies.items() if pair not in changed}
-                self._tallies = kept | people_tallies(session, pairs=changed)
+                kept = {pair: tally for pair, tally in self._tallies.items() if not changed.issuperset(pair)}
+                self._tallies = kept | people_tallies(session, among=changed)
         self._stamp = now
         return self._tallies

@@ -24,7 +24,7 @@ class JudgeShape(BaseModel):
 
 
 class AgreementShape(BaseModel):
-    choices: int = Field(description="evaluation choices looked at: the newest, at most 20,000")
+    choices: int = Field(description="evaluation choices looked at: those among the newest 20,000 choices")
     judges: dict[str, JudgeShape] = Field(description="by id; those with anything in common with people")
     people: dict[str, Any] | None = Field(
         description="alpha, ordinal_alpha, people, by_rater (docs/statistics.md); null below two labellers"

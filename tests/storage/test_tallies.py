@@ -2,14 +2,16 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from sqlmodel import Session
 
 from storage.database import Database
 from storage.evaluations import people_scores, record_evaluation, record_judge
 from storage.preferences import withdraw_preference
 from storage.tables import Choice, Evaluation, Purpose, RunStatus, Verdict, VerdictKind
-from storage.tallies import Kinds, PeopleTallies, ScoreCount, Tally, evaluation_tallies, people_tallies
+from storage.tallies import Kinds, PeopleTallies, ScoreCount, Tally, evaluation_tallies, newly_compared, people_tallies
 
 Choose = Callable[..., int]
 
@@ -26,6 +28,17 @@ def judge(compare: Callable[..., str], choose: Choose, checkpoint: Callable[...,
         return choose(comparison, choice, labeller=labeller)
 
     return act
+
+
+def plan_of(session: Session, act: Callable[[], Any]) -> list[str]:
+    """SQLite's plan of the one query that `act` makes."""
+    said: list[str] = []
+    connection: Any = session.connection().connection.driver_connection
+    connection.set_trace_callback(said.append)
+    act()
+    connection.set_trace_callback(None)
+    (query,) = [line for line in said if line.startswith("SELECT")]
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
 
 
 def read(database: Database) -> dict[tuple[str, str], Tally]:
@@ -60,15 +73,27 @@ def test_the_counts_are_those_of_the_rows(database: Database, judge: Choose) -> 
 
 def test_one_covering_index_answers_all_pairs(database: Database, judge: Choose) -> None:
     judge("One?", "new", "old", Choice.left)
-    said: list[str] = []
     with database.read() as session:
-        connection = session.connection().connection.driver_connection
-        connection.set_trace_callback(said.append)
-        people_tallies(session)
-        connection.set_trace_callback(None)
-        (query,) = [line for line in said if line.startswith("SELECT")]
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+        plan = plan_of(session, lambda: people_tallies(session))
     assert any("USING COVERING INDEX preference_chart (purpose=? AND withdrawn_at=?)" in step for step in plan), plan
+
+
+def test_the_choices_among_a_few_are_found_without_reading_the_others(database: Database, judge: Choose) -> None:
+    judge("One?", "a", "b", Choice.left)
+    judge("One?", "c", "b", Choice.left)
+    with database.read() as session:
+        assert list(people_tallies(session, among={"a", "b"})) == [("a", "b")]
+        plan = plan_of(session, lambda: people_tallies(session, among={"a", "b"}))
+    assert any("left_checkpoint_id=? AND right_checkpoint_id=?" in step for step in plan), plan
+
+
+def test_new_choices_are_found_by_their_ids(database: Database, judge: Choose) -> None:
+    judge("One?", "a", "b", Choice.left)
+    with database.read() as session:
+        assert newly_compared(session, after=0) == {"a", "b"}
+        assert newly_compared(session, after=1) == set()
+        plan = plan_of(session, lambda: newly_compared(session, after=0))
+    assert any("USING INTEGER PRIMARY KEY (rowid>?)" in step for step in plan), plan
 
 
 def test_a_new_choice_recounts_its_pair_only(database: Database, judge: Choose) -> None:
