@@ -1,7 +1,7 @@
 """How far judges and people agree, people among themselves, and each labeller with himself; how fast they choose.
 
-From evaluation choices between two checkpoints, among the newest WINDOW choices, and the judges' verdicts on the same prompts
-and pairs. Figures are trainer/evaluation/'s. Choices about a verdict are made after reading it, so they stand apart.
+From evaluation choices between two checkpoints, among the newest WINDOW choices, and the judges' verdicts on the same
+prompts and pairs. Figures are trainer/evaluation/'s. Opinions of a verdict are given after reading it, and stand apart.
 """
 
 from collections import defaultdict
