@@ -69,7 +69,8 @@ class VerdictRow:
 
 @dataclass(frozen=True)
 class SliceRow:
-    """The win rate on prompts with one tag; `p` is Holm-adjusted over the slices, None where a slice is too small."""
+    """The win rate on prompts with one tag; `p` is Holm-adjusted over the slices, None where a slice is too
+    small or all its scores are alike."""
 
     tag: str
     n: int

@@ -15,7 +15,9 @@ from sqlmodel import Session, col, func, select
 from storage.tables import Choice, Preference, Purpose, Verdict, VerdictKind
 
 PairIds = tuple[str, str]
-MOST_CHANGED = 20  # checkpoints; beyond, one pass over all rows costs less than a search for every two of them
+# beyond these, one pass over all rows costs less than looking for what changed
+MOST_NEW = 2000  # choices since the last time
+MOST_CHANGED = 20  # checkpoints that they compare
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def people_tallies(session: Session, *, among: Collection[str] | None = None) ->
 def newly_compared(session: Session, *, after: int) -> set[str]:
     """The checkpoints of evaluation choices with an id above `after`."""
     left, right = col(Preference.left_checkpoint_id), col(Preference.right_checkpoint_id)
-    # by id alone: with the purpose in it SQLite would search all evaluation choices instead of the few new ones
-    query = select(Preference.purpose, left, right).where(col(Preference.id) > after).distinct()
+    # by id and in its order: asked for the purpose or for distinct ones, SQLite reads all instead of the few new
+    query = select(Preference.purpose, left, right).where(col(Preference.id) > after).order_by(col(Preference.id))
     made = [sides for purpose, *sides in session.exec(query) if purpose == Purpose.evaluate]
     return {checkpoint for sides in made for checkpoint in sides if checkpoint is not None}
 
@@ -190,7 +192,7 @@ class PeopleTallies:
     def read(self, session: Session) -> dict[PairIds, Tally]:
         """By pair, each in one direction."""
         now, before = stamp(session), self._stamp
-        if before is None:
+        if before is None or now.last_id - before.last_id > MOST_NEW:
             self._tallies = people_tallies(session)
         elif now != before:
             undone = [pair for pair, count in now.withdrawn.items() if before.withdrawn.get(pair) != count]
