@@ -105,7 +105,7 @@ def find_point(session: Session, item: str) -> Point | None:
 def verdict_rows(
     session: Session, point: Point, *, labeller_id: str | None = None, disputed: bool = False, limit: int = 40
 ) -> list[VerdictRow]:
-    """The prompts of a point, lost ones first: they are what is worth reading. disputed: only those."""
+    """The prompts of a point, lost ones first, invalid last: those are what is worth reading. disputed: only those."""
     if point.evaluation_id is None:
         return _of_people(session, point, limit=limit)
     about = verdict_choices(session, evaluation_id=point.evaluation_id)
@@ -115,7 +115,7 @@ def verdict_rows(
         select(Verdict, Prompt)
         .join(Prompt, col(Verdict.prompt_id) == col(Prompt.id))
         .where(Verdict.evaluation_id == point.evaluation_id)
-        .order_by(col(Verdict.score), col(Verdict.prompt_id))
+        .order_by(col(Verdict.score).is_(None), col(Verdict.score), col(Verdict.prompt_id))
         .limit(None if disputed else limit)
     )
     rows = []

@@ -95,7 +95,7 @@ def people_tallies(session: Session, *, among: Collection[str] | None = None) ->
     among: only pairs of two of these checkpoints.
     """
     cells = _cells(among)
-    query: Any = select(
+    query: Any = select(  # type: ignore[call-overload]
         cells.c.a,
         cells.c.b,
         cells.c.score,
@@ -121,7 +121,7 @@ def newly_compared(session: Session, *, after: int) -> set[str]:
 
 def evaluation_tallies(session: Session, evaluations: Iterable[tuple[int, str, str]]) -> dict[int, Tally]:
     """Verdicts of evaluations given as (id, candidate, baseline), from the candidate's side."""
-    query: Any = select(
+    query: Any = select(  # type: ignore[call-overload]
         Verdict.verdict,
         Verdict.score,
         func.count(),

@@ -36,8 +36,9 @@ def win_rate_figure(rows: Sequence[WinRateRow], *, names: Mapping[str, str], tol
         label = names.get(points[0].source, points[0].source) if points else PEOPLE if is_people else "judge"
         figure.add_trace(
             go.Scatter(
-                x=[places.index(r.checkpoint_id) + shift * (len(sources) > 1) for r in points],
-                y=[100 * r.rate for r in points],
+                # never empty: Plotly leaves those out, and the style sheet would take the second trace for the first
+                x=[places.index(r.checkpoint_id) + shift * (len(sources) > 1) for r in points] or [None],
+                y=[100 * r.rate for r in points] or [None],
                 error_y={
                     "type": "data",
                     "symmetric": False,

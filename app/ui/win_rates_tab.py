@@ -11,6 +11,7 @@ from app.ui.html import loading, render
 from app.ui.verdicts_page import VerdictsPage
 from app.verdicts import item_of
 from app.win_rates import PEOPLE, Measured, WinRateRow, points
+from storage.checkpoints import INITIAL
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -49,7 +50,7 @@ class WinRatesTab:
         judge = text_of(payload, "judge")
         judge = judge if judge in judges else measured.main_judge()
         rows = [r for r in points(measured) if r.against == against and r.source in (judge, PEOPLE)]
-        rows, missing = self._at_equal_length(rows) if lengths == "equal" else (rows, [])
+        rows, missing = self._at_equal_length(measured, rows) if lengths == "equal" else (rows, [])
         head = render(
             "win_rates_head.html",
             picked={"against": against, "judge": judge, "lengths": lengths},
@@ -73,8 +74,8 @@ class WinRatesTab:
         source = picked if picked in known else PEOPLE if known == [PEOPLE] else measured.main_judge()
         ranks = leaderboard(measured, source)
         rated = {rank.checkpoint_id for rank in ranks}
-        shown = [name for name in measured.checkpoints if name in rated]
-        shown = [*shown[:1], *shown[1:][1 - MOST_CHECKPOINTS :]]  # the first is what most were compared with
+        others = [name for name in measured.checkpoints if name in rated and name != INITIAL]
+        shown = [INITIAL] * (INITIAL in rated) + others[1 - MOST_CHECKPOINTS :]
         return render(
             "leaderboard.html",
             source=source,
@@ -83,10 +84,14 @@ class WinRatesTab:
             matrix=pair_matrix(measured, source, shown),
         )
 
-    def _at_equal_length(self, rows: list[WinRateRow]) -> tuple[list[WinRateRow], list[str]]:
+    def _at_equal_length(self, measured: Measured, rows: list[WinRateRow]) -> tuple[list[WinRateRow], list[str]]:
         """The newest rows at equal length, and a sentence for each that cannot be had so."""
         found = [(row, self._application.equal_length.of(row)) for row in newest(rows)]
-        missing = [f"{row.checkpoint} against {row.baseline}: {why}" for row, why in found if isinstance(why, str)]
+        missing = [
+            f"{row.checkpoint} against {row.baseline} by {measured.source_name(row.source)}: {why}"
+            for row, why in found
+            if isinstance(why, str)
+        ]
         return [fitted for _, fitted in found if isinstance(fitted, WinRateRow)], missing
 
 

@@ -149,7 +149,7 @@ def _tallies(a: Indices, b: Indices, scores: Array, times: Array, models: int) -
     """(wins, losses, ties) of each model, a score above .5 being a win."""
 
     def count(of: Indices, rows: NDArray[np.bool_]) -> Array:
-        return np.bincount(of[rows], weights=times[rows], minlength=models)
+        return np.bincount(of[rows], weights=times[rows], minlength=models).astype(np.float64)
 
     won, lost = scores > 0.5, scores < 0.5
     tied = ~(won | lost)

@@ -255,7 +255,8 @@ def test_a_repeated_comparison_is_that_many_comparisons() -> None:
         assert one is not None and other is not None
         assert (other.rating, other.standard_error) == pytest.approx((one.rating, one.standard_error))
         assert (other.wins, other.ties, other.losses, other.ranks) == (one.wins, one.ties, one.losses, one.ranks)
-    assert [(r.n, r.z) for r in folded.residuals] == pytest.approx([(r.n, r.z) for r in ones.residuals])
+    assert [r.n for r in folded.residuals] == [r.n for r in ones.residuals]
+    assert [r.z for r in folded.residuals] == pytest.approx([r.z for r in ones.residuals])
 
 
 def test_repeats_of_clustered_comparisons_are_refused() -> None:
