@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -34,7 +34,8 @@ def win_rates(
 
     if (format is None) is not (output is None):
         raise Invalid("--format and --output go together.", hint="For example --format csv --output rates.csv.")
-    database = open_database(Settings(data_dir=data_dir) if data_dir else Settings(), begun=True)
+    given: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
+    database = open_database(Settings(**given), begun=True)
     measured = WinRates(database).read()
     if format is not None and output is not None:
         _write(output, export_win_rates(measured, EqualLength(database), format=format))
