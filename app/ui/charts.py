@@ -39,15 +39,7 @@ def win_rate_figure(rows: Sequence[WinRateRow], *, names: Mapping[str, str], tol
                 # never empty: Plotly leaves those out, and the style sheet would take the second trace for the first
                 x=[places.index(r.checkpoint_id) + shift * (len(sources) > 1) for r in points] or [None],
                 y=[100 * r.rate for r in points] or [None],
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [100 * (r.high - r.rate) for r in points],
-                    "arrayminus": [100 * (r.rate - r.low) for r in points],
-                    "thickness": 2.5,
-                    "width": 7,  # else a narrow interval hides behind its point
-                    "color": colour,
-                },
+                error_y=_intervals(points, colour),
                 mode="markers",
                 name=plain(label),
                 marker={"symbol": symbol, "size": 9, "color": colour},
@@ -67,6 +59,19 @@ def win_rate_figure(rows: Sequence[WinRateRow], *, names: Mapping[str, str], tol
         showlegend=True, legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
     )
     return figure
+
+
+def _intervals(points: Sequence[WinRateRow], colour: str) -> dict[str, Any]:
+    return {
+        "visible": bool(points),
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (r.high - r.rate) for r in points],
+        "arrayminus": [100 * (r.rate - r.low) for r in points],
+        "thickness": 2.5,
+        "width": 7,  # else a narrow interval hides behind its point
+        "color": colour,
+    }
 
 
 def newest(rows: Sequence[WinRateRow]) -> list[WinRateRow]:
