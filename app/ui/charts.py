@@ -16,6 +16,7 @@ from app.win_rates import PEOPLE, WinRateRow
 
 ACCENT, SIDE_B, MUTED, LINE = "#3b5bdb", "#0b7285", "#5b6472", "#e3e6ec"
 MOST_CHECKPOINTS = 12
+NO_POINT = (None,)
 LOSSES = ("loss", "eval_loss")
 LEARNED = ("rewards/margins", "rewards/accuracies", "accuracy", "eval_accuracy", "mean_token_accuracy")
 Series = Mapping[str, Sequence[tuple[int, float]]]
@@ -34,11 +35,13 @@ def win_rate_figure(rows: Sequence[WinRateRow], *, names: Mapping[str, str], tol
     for is_people, (colour, symbol, shift) in ((False, JUDGE_MARK), (True, PEOPLE_MARK)):
         points = [r for r in shown if (r.source == PEOPLE) is is_people]
         label = names.get(points[0].source, points[0].source) if points else PEOPLE if is_people else "judge"
+        x = [places.index(r.checkpoint_id) + shift * (len(sources) > 1) for r in points]
+        y = [100 * r.rate for r in points]
         figure.add_trace(
             go.Scatter(
                 # never empty: Plotly leaves those out, and the style sheet would take the second trace for the first
-                x=[places.index(r.checkpoint_id) + shift * (len(sources) > 1) for r in points] or [None],
-                y=[100 * r.rate for r in points] or [None],
+                x=x or NO_POINT,
+                y=y or NO_POINT,
                 error_y=_intervals(points, colour),
                 mode="markers",
                 name=plain(label),
