@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from app import statistics
+from app import statistics, win_rates_command
 from app.judged_table import print_judged
 from app.settings import Settings
 from storage.errors import Invalid, PrefLoopError
@@ -28,6 +28,7 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Label, train
 starter = typer.Typer(no_args_is_help=True, help="The embedded starter model.")
 cli.add_typer(starter, name="starter")
 cli.command()(statistics.statistics)
+cli.command("win-rates")(win_rates_command.win_rates)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="This project's folder; default PREFLOOP_DATA_DIR.")]
 Model = Annotated[str | None, typer.Option(help="Hub id or folder of the initial model; default: the starter.")]

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -18,6 +18,7 @@ from app import errors, security
 from app.api import install_routes
 from app.chat import Chat
 from app.comparisons import ComparisonMaker
+from app.equal_length import EqualLength
 from app.labelling import Labelling
 from app.promotion import Promotion
 from app.runs import Runs
@@ -27,6 +28,7 @@ from app.serving.engine import Engine
 from app.serving.slot import Slot
 from app.settings import Settings
 from app.ui.page import mount_page
+from app.win_rates import WinRates
 from storage.database import Database
 from storage.transfer import import_file
 from trainer.launcher import Launcher
@@ -51,6 +53,11 @@ class Application:
     scheduler: Scheduler
     failure: str = ""
     bound: bool = False
+    win_rates: WinRates = field(init=False)
+    equal_length: EqualLength = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.win_rates, self.equal_length = WinRates(self.database), EqualLength(self.database)
 
     @property
     def ready(self) -> bool:
@@ -77,6 +84,7 @@ class Application:
         except Exception as error:
             self.failure = f"The model could not be loaded: {error}"
             log.exception("the model could not be loaded")
+        self.win_rates.read()  # counted once here, so that nobody waits for it
 
     def close(self) -> None:
         """End everything, those first whom others wait for: requests, then ticks and the trainer, then models."""

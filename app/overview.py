@@ -1,7 +1,7 @@
 """Reads for the page: the loop in four figures, and pages of prompts and preferences to look through.
 
-Everything is derived from rows when it is asked for. Leaves out what people do (labelling, runs, promotion) and the
-win rates (app/win_rates.py).
+Everything is derived from rows when it is asked for. Leaves out what people do (labelling, runs, promotion), the
+win rates (app/win_rates.py) and the texts behind them (app/verdicts.py).
 """
 
 from collections.abc import Sequence
@@ -10,21 +10,20 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
+from app.verdicts import last_user_turn
 from storage.preferences import count_choices
-from storage.prompts import Messages, count_prompts, first_user_turn, list_prompts
+from storage.prompts import count_prompts, list_prompts
 from storage.tables import (
     Checkpoint,
     Choice,
     Comparison,
     Completion,
-    Evaluation,
     GateDecisionRow,
     ImportedFile,
     Preference,
     Prompt,
     Purpose,
     Split,
-    Verdict,
 )
 from storage.transfer.exporting import labeller_name
 
@@ -71,17 +70,6 @@ class PreferenceRow:
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class VerdictRow:
-    """One held-out prompt of an evaluation, with a sample of each side."""
-
-    prompt: str
-    verdict: str
-    score: float | None
-    candidate: str
-    baseline: str
-
-
 def totals(session: Session) -> Totals:
     people = select(func.count(func.distinct(Preference.labeller_id))).where(col(Preference.imported).is_(False))
     imported = select(func.count()).where(col(Preference.imported), col(Preference.withdrawn_at).is_(None))
@@ -109,7 +97,7 @@ def prompt_rows(
     """Up to `limit` prompts with an id above `after`, by id."""
     return [
         PromptRow(
-            p.id or 0, _last_user_turn(p.messages), len(p.messages), p.split, p.tags, _source(p.source), p.created_at
+            p.id or 0, last_user_turn(p.messages), len(p.messages), p.split, p.tags, _source(p.source), p.created_at
         )
         for p in list_prompts(session, search=search, split=split, after=after, limit=limit)
     ]
@@ -147,32 +135,6 @@ def preference_rows(
     return [row for row in rows if _matches(row, search)][:limit]
 
 
-def verdict_rows(session: Session, evaluation_id: int, *, limit: int = 40) -> list[VerdictRow]:
-    """The texts behind a point of the chart, losses first: they are what is worth reading."""
-    query = (
-        select(Verdict, Prompt)
-        .join(Prompt, col(Verdict.prompt_id) == col(Prompt.id))
-        .where(Verdict.evaluation_id == evaluation_id)
-        .order_by(col(Verdict.score), col(Verdict.prompt_id))
-        .limit(limit)
-    )
-    return [
-        VerdictRow(_last_user_turn(p.messages), v.verdict, v.score, _sample(v, "candidate"), _sample(v, "baseline"))
-        for v, p in session.exec(query)
-    ]
-
-
-def evaluation_names(session: Session, evaluation_id: int) -> tuple[str, str] | None:
-    """(candidate, baseline) of an evaluation by name; None when there is none of that id."""
-    evaluation = session.get(Evaluation, evaluation_id)
-    if evaluation is None:
-        return None
-    names = checkpoint_names(session)
-    return names.get(evaluation.candidate_id, evaluation.candidate_id), names.get(
-        evaluation.baseline, evaluation.baseline
-    )
-
-
 def imported_files(session: Session, *, limit: int = 10) -> list[ImportedFile]:
     """Newest first."""
     return list(session.exec(select(ImportedFile).order_by(col(ImportedFile.created_at).desc()).limit(limit)))
@@ -181,7 +143,7 @@ def imported_files(session: Session, *, limit: int = 10) -> list[ImportedFile]:
 def _preference(names: dict[str, str], preference: Preference, prompt: Prompt, left: str, right: str) -> PreferenceRow:
     return PreferenceRow(
         id=preference.id or 0,
-        prompt=_last_user_turn(prompt.messages),
+        prompt=last_user_turn(prompt.messages),
         choice=preference.choice,
         strength=preference.strength,
         reason=preference.reason,
@@ -200,14 +162,5 @@ def _matches(row: PreferenceRow, search: str) -> bool:
     return not wanted or any(wanted in text.lower() for text in (row.prompt, row.left, row.right, row.reason or ""))
 
 
-def _last_user_turn(messages: Messages) -> str:
-    return next((m["content"] for m in reversed(messages) if m["role"] == "user"), first_user_turn(messages))
-
-
 def _source(source: str) -> str:
     return "imported" if source.startswith("import:") else source
-
-
-def _sample(verdict: Verdict, side: str) -> str:
-    found = verdict.texts.get(side, "")
-    return str(found[0] if isinstance(found, list) and found else found or "")

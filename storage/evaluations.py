@@ -9,7 +9,6 @@ from sqlmodel import Session, col, select
 from storage.errors import NotFound
 from storage.tables import (
     Choice,
-    Comparison,
     Evaluation,
     GateDecisionRow,
     Judge,
@@ -69,12 +68,13 @@ def verdicts_of(session: Session, evaluation_id: int, *, after: int = 0, limit: 
 
 
 def scores_of(session: Session, evaluation_id: int) -> list[Score]:
-    """Valid verdicts as scores."""
-    return [
-        Score(v.prompt_id, v.score, v.candidate_length, v.baseline_length)
-        for v in verdicts_of(session, evaluation_id)
-        if v.score is not None
-    ]
+    """Valid verdicts as scores, by prompt; their texts are not read."""
+    rows = session.exec(
+        select(Verdict.prompt_id, Verdict.score, Verdict.candidate_length, Verdict.baseline_length)
+        .where(Verdict.evaluation_id == evaluation_id, col(Verdict.score).is_not(None))
+        .order_by(col(Verdict.prompt_id))
+    )
+    return [Score(prompt_id, score, mine, other) for prompt_id, score, mine, other in rows if score is not None]
 
 
 def evaluations_of(session: Session, checkpoint_id: str) -> list[Evaluation]:
@@ -106,9 +106,7 @@ def people_scores(session: Session, *, candidate_id: str, baseline_id: str) -> l
     """
     both = {candidate_id, baseline_id}
     rows = session.exec(
-        select(Preference, Comparison.prompt_id)
-        .join(Comparison, col(Preference.comparison_id) == col(Comparison.id))
-        .where(
+        select(Preference).where(
             Preference.purpose == Purpose.evaluate,
             col(Preference.withdrawn_at).is_(None),
             Preference.choice != Choice.skip,
@@ -117,7 +115,7 @@ def people_scores(session: Session, *, candidate_id: str, baseline_id: str) -> l
         )
     ).all()
     by_prompt: dict[int, list[tuple[float, int, int]]] = {}
-    for preference, prompt_id in rows:
+    for preference in rows:
         if preference.left_checkpoint_id == preference.right_checkpoint_id:
             continue
         score, mine, other = (
@@ -127,7 +125,7 @@ def people_scores(session: Session, *, candidate_id: str, baseline_id: str) -> l
         )
         if preference.right_checkpoint_id == candidate_id:
             score, mine, other = 1.0 - score, other, mine
-        by_prompt.setdefault(prompt_id, []).append((score, mine, other))
+        by_prompt.setdefault(preference.prompt_id, []).append((score, mine, other))
     return [
         Score(prompt_id, *(sum(column) / len(seen) for column in zip(*seen, strict=True)))
         for prompt_id, seen in sorted(by_prompt.items())

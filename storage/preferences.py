@@ -63,6 +63,7 @@ def record_preference(
     preference = Preference(
         client_id=client_id,
         comparison_id=comparison_id,
+        prompt_id=comparison.prompt_id,
         labeller_id=labeller_id,
         choice=choice,
         strength=strength,

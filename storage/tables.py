@@ -8,7 +8,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Column, DateTime, Dialect, Enum, Index, TypeDecorator, text
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKeyConstraint,
+    Index,
+    TypeDecorator,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -186,6 +197,7 @@ class Preference(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     client_id: str = Field(unique=True, description="made by the client, so that a repeated write is one row")
     comparison_id: str = Field(foreign_key="comparison.id", index=True)
+    prompt_id: int = Field(foreign_key="prompt.id", description="its comparison's, for the charts' index")
     labeller_id: str = Field(foreign_key="labeller.id", index=True)
     choice: Choice = Field(sa_column=choices(Choice, nullable=False))
     strength: Strength | None = Field(default=None, sa_column=choices(Strength))
@@ -213,13 +225,14 @@ class Preference(SQLModel, table=True):
             sqlite_where=text("withdrawn_at IS NULL"),
             postgresql_where=text("withdrawn_at IS NULL"),
         ),
-        # answers the people's win rate without touching the table
+        # answers the people's win rates, which count prompts, without touching the table
         Index(
             "preference_chart",
             "purpose",
             "withdrawn_at",
             "left_checkpoint_id",
             "right_checkpoint_id",
+            "prompt_id",
             "choice",
             "left_length",
             "right_length",
@@ -370,6 +383,20 @@ class Verdict(SQLModel, table=True):
         default_factory=dict,
         sa_column=Column(JSON, nullable=False),
         description="a sample of each side, to read",
+    )
+
+
+class VerdictChoice(SQLModel, table=True):
+    """A person's opinion of one verdict, given after reading it: a choice about the judge, never about the texts."""
+
+    __tablename__ = "verdict_choice"
+    evaluation_id: int = Field(primary_key=True)
+    prompt_id: int = Field(primary_key=True)
+    labeller_id: str = Field(primary_key=True, foreign_key="labeller.id")
+    agrees: bool
+    created_at: datetime = Field(default_factory=now, sa_column=moment(nullable=False))
+    __table_args__ = (
+        ForeignKeyConstraint(["evaluation_id", "prompt_id"], ["verdict.evaluation_id", "verdict.prompt_id"]),
     )
 
 

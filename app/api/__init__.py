@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from app.api import (
+    agreement,
     algorithms,
     checkpoints,
     comparisons,
@@ -52,6 +53,7 @@ _NOUNS = (
     deployments,
     evaluations,
     win_rates,
+    agreement,
     feedback,
     imports,
     settings,

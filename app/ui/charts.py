@@ -11,59 +11,76 @@ import gradio as gr
 import plotly.graph_objects as go
 
 from app.ui.html import plain
-from app.win_rates import PREFERENCE_MODEL, WinRateRow
+from app.verdicts import item_of
+from app.win_rates import PEOPLE, WinRateRow
 
 ACCENT, SIDE_B, MUTED, LINE = "#3b5bdb", "#0b7285", "#5b6472", "#e3e6ec"
 MOST_CHECKPOINTS = 12
+NO_POINT = (None,)
 LOSSES = ("loss", "eval_loss")
 LEARNED = ("rewards/margins", "rewards/accuracies", "accuracy", "eval_accuracy", "mean_token_accuracy")
 Series = Mapping[str, Sequence[tuple[int, float]]]
-SOURCES = {
-    PREFERENCE_MODEL: ("preference model", ACCENT, "circle", -0.09),
-    "people": ("people", SIDE_B, "square", 0.09),
-}
+JUDGE_MARK, PEOPLE_MARK = (ACCENT, "circle", -0.09), (SIDE_B, "square", 0.09)
 
 
-def win_rate_figure(rows: Sequence[WinRateRow], *, against: str) -> go.Figure:
-    """Win rate of each checkpoint in per cent, 95% intervals, the 50% line; sources are never pooled."""
-    shown = [r for r in rows if r.against == against]
-    names = list(dict.fromkeys(r.checkpoint_id for r in shown))[-MOST_CHECKPOINTS:]
+def win_rate_figure(rows: Sequence[WinRateRow], *, names: Mapping[str, str], told: str = "") -> go.Figure:
+    """Win rate of each checkpoint in per cent, 95% intervals, the 50% line: one judge's points and people's.
+
+    names: of the sources. told: what the rates are besides raw, in words for the hover.
+    """
+    shown = newest(rows)
+    places = list(dict.fromkeys(r.checkpoint_id for r in shown))
     figure = _figure(height=340)
-    apart = len({r.source for r in shown}) > 1
-    for source, (label, colour, symbol, shift) in SOURCES.items():
-        points = [r for r in shown if r.source == source and r.checkpoint_id in names]
+    sources = list(dict.fromkeys(r.source for r in shown))
+    for is_people, (colour, symbol, shift) in ((False, JUDGE_MARK), (True, PEOPLE_MARK)):
+        points = [r for r in shown if (r.source == PEOPLE) is is_people]
+        label = names.get(points[0].source, points[0].source) if points else PEOPLE if is_people else "judge"
+        x = [places.index(r.checkpoint_id) + shift * (len(sources) > 1) for r in points]
+        y = [100 * r.rate for r in points]
         figure.add_trace(
             go.Scatter(
-                x=[names.index(r.checkpoint_id) + shift * apart for r in points],
-                y=[100 * r.rate for r in points],
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [100 * (r.high - r.rate) for r in points],
-                    "arrayminus": [100 * (r.rate - r.low) for r in points],
-                    "thickness": 2.5,
-                    "width": 7,  # else a narrow interval hides behind its point
-                    "color": colour,
-                },
+                # never empty: Plotly leaves those out, and the style sheet would take the second trace for the first
+                x=x or NO_POINT,
+                y=y or NO_POINT,
+                error_y=_intervals(points, colour),
                 mode="markers",
-                name=label,
+                name=plain(label),
                 marker={"symbol": symbol, "size": 9, "color": colour},
-                customdata=[(_hover(r), r.evaluation_id) for r in points],
+                customdata=[(_hover(r, label, told), item_of(r)) for r in points],
                 hovertemplate="%{customdata[0]}<extra></extra>",
             )
         )
     figure.add_hline(y=50, line={"color": MUTED, "width": 1.5, "dash": "dash"})
     figure.update_yaxes(range=[0, 100], ticksuffix="%", dtick=25)
     figure.update_xaxes(
-        tickvals=list(range(len(names))),
-        ticktext=[_tick([r for r in shown if r.checkpoint_id == name]) for name in names],
-        range=[-0.6, max(len(names), 2) - 0.4],
+        tickvals=list(range(len(places))),
+        ticktext=[_tick([r for r in shown if r.checkpoint_id == name]) for name in places],
+        range=[-0.6, max(len(places), 2) - 0.4],
         showgrid=False,
     )
     figure.update_layout(
         showlegend=True, legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
     )
     return figure
+
+
+def _intervals(points: Sequence[WinRateRow], colour: str) -> dict[str, Any]:
+    return {
+        "visible": bool(points),
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (r.high - r.rate) for r in points],
+        "arrayminus": [100 * (r.rate - r.low) for r in points],
+        "thickness": 2.5,
+        "width": 7,  # else a narrow interval hides behind its point
+        "color": colour,
+    }
+
+
+def newest(rows: Sequence[WinRateRow]) -> list[WinRateRow]:
+    """The rows of the newest MOST_CHECKPOINTS checkpoints, given oldest first."""
+    kept = list(dict.fromkeys(r.checkpoint_id for r in rows))[-MOST_CHECKPOINTS:]
+    return [r for r in rows if r.checkpoint_id in kept]
 
 
 def run_figures(metrics: Series) -> tuple[Any, Any]:
@@ -134,10 +151,9 @@ def _tick(rows: Sequence[WinRateRow]) -> str:
     return f"{plain(rows[0].checkpoint)}<br>n {counts}<br>{rows[0].mean_length:.0f} chars"
 
 
-def _hover(row: WinRateRow) -> str:
-    texts = "<br>click for the texts" if row.evaluation_id else ""
+def _hover(row: WinRateRow, source: str, told: str) -> str:
     return (
-        f"{plain(row.checkpoint)} against {plain(row.baseline)}, by {plain(SOURCES[row.source][0])}<br>"
-        f"{row.rate:.0%} ({row.low:.0%} to {row.high:.0%}), n {row.n}<br>"
-        f"{row.mean_length:.0f} characters against {row.baseline_length:.0f}{texts}"
+        f"{plain(row.checkpoint)} against {plain(row.baseline)}, by {plain(source)}<br>"
+        f"{row.rate:.0%} ({row.low:.0%} to {row.high:.0%}){plain(told)}, n {row.n}<br>"
+        f"{row.mean_length:.0f} characters against {row.baseline_length:.0f}<br>click for the texts"
     )

@@ -9,7 +9,8 @@ from app.ui.actions import Payload, bind, labeller
 from app.ui.charts import win_rate_figure
 from app.ui.html import loading, render
 from app.ui.run_detail import run_values
-from app.win_rates import win_rates
+from app.win_rates import PEOPLE, points
+from storage.checkpoints import INITIAL
 from storage.tables import DeploymentReason, GateDecisionRow
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 OUTCOMES = {"promote": "promoted", "reject": "refused", "inconclusive": "inconclusive"}
 NO_POINTS = "No checkpoint has been compared yet. The first run's point appears here when the gate has judged it."
-NOTE = "95% intervals · preference model and people are never pooled"
+NOTE = "95% intervals · judge and people are never pooled"
 
 
 class OverviewTab:
@@ -37,13 +38,13 @@ class OverviewTab:
     def refresh(self, _: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
             return loading(self._application), gr.skip(), gr.skip()
-        with self._application.database.read() as session:
-            points = [r for r in win_rates(session) if r.against == "initial"]
-            names = checkpoint_names(session)
-        title = f"Win rate against {names.get('initial', 'the initial model')}"
-        head = render("chart_head.html", title=title, note=NOTE, empty="" if points else NO_POINTS)
-        chart = win_rate_figure(points, against="initial") if points else None
-        return self._cards(labeller(request)), head, gr.update(value=chart, visible=bool(points))
+        measured = self._application.win_rates.read()
+        judge = measured.main_judge()
+        shown = [r for r in points(measured) if r.against == "initial" and r.source in (judge, PEOPLE)]
+        title = f"Win rate against {measured.name(INITIAL)}"
+        head = render("chart_head.html", title=title, note=NOTE, empty="" if shown else NO_POINTS)
+        chart = win_rate_figure(shown, names=measured.judges) if shown else None
+        return self._cards(labeller(request)), head, gr.update(value=chart, visible=bool(shown))
 
     def _cards(self, who: str) -> str:
         application = self._application

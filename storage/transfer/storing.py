@@ -140,6 +140,7 @@ def _store_pairs(session: Session, pairs: list[_Pair]) -> None:
         preference = Preference(
             client_id=_client_id(pair.digest),
             comparison_id=comparison.id,
+            prompt_id=pair.prompt_id,
             labeller_id=LABELLER,
             choice=pair.choice,
             purpose=Purpose.train,

@@ -176,8 +176,8 @@ def _one_choice(database: Database) -> None:
         )
         connection.execute("INSERT INTO labeller (id, name, created_at) VALUES ('ann', '', ?)", (moment,))
         connection.execute(
-            "INSERT INTO preference (id, client_id, comparison_id, labeller_id, choice, purpose, imported, "
-            "left_length, right_length, created_at) VALUES (1, 'x', 'c', 'ann', 'left', 'train', 0, 6, 8, ?)",
+            "INSERT INTO preference (id, client_id, comparison_id, prompt_id, labeller_id, choice, purpose, imported, "
+            "left_length, right_length, created_at) VALUES (1, 'x', 'c', 1, 'ann', 'left', 'train', 0, 6, 8, ?)",
             (moment,),
         )
     connection.close()

@@ -62,6 +62,7 @@ def test_the_database_itself_allows_one_standing_preference(database: Database, 
     twin = Preference(
         client_id="other",
         comparison_id=comparison,
+        prompt_id=1,
         labeller_id="ann",
         choice=Choice.right,
         purpose=Purpose.train,

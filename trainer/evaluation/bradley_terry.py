@@ -66,20 +66,25 @@ def fit_bradley_terry(
     ridge: float = 0.0,
     covariate_ridge: float = 0.0,
     weights: Array | None = None,
+    repeats: Array | None = None,
 ) -> BradleyTerry:
     """Fit model numbers a, b [N] with a's score [N] in 0..1; clusters [N] number the clusters from 0.
 
-    Minimises sum_i w_i CE(s_i, P_i) + ridge/2 |theta|^2 + covariate_ridge/2 |beta|^2. Raises NoOptimum where that has
-    no finite minimum (see connectivity.py; a ridge of 1/PRIOR_SD^2 gives one), ValueError for misshapen input.
+    repeats [N]: row i stands for r_i independent comparisons that had its score; not together with clusters.
+    Minimises sum_i w_i r_i CE(s_i, P_i) + ridge/2 |theta|^2 + covariate_ridge/2 |beta|^2. Raises NoOptimum where that
+    has no finite minimum (see connectivity.py; a ridge of 1/PRIOR_SD^2 gives one), ValueError for misshapen input.
     """
     _check(a, b, scores, models, clusters)
+    if repeats is not None and (clusters is not None or repeats.shape != a.shape or repeats.min() <= 0):
+        raise ValueError("repeats must be one positive number per comparison, without clusters")
     if ridge == 0:
         links = connectivity(a, b, scores, models)
         if len(links.finite) > 1 or not links.finite.all():
             raise NoOptimum("the ratings are not finite or not comparable: not everyone took a point, however indirect")
     rows = np.zeros((len(a), 0)) if covariates is None else covariates
     w = np.ones(len(a)) if weights is None else weights
-    problem = _fold(a, b, scores, w, rows, models)
+    r = np.ones(len(a)) if repeats is None else repeats
+    problem = _fold(a, b, scores, w * r, rows, models)
     size = models + rows.shape[1]
     penalty = np.concatenate([np.full(models, ridge), np.full(rows.shape[1], covariate_ridge)])
     # sum-zero gauge: a curvature along (1, .., 1), where the loss itself is flat, which leaves every other direction
@@ -105,7 +110,8 @@ def fit_bradley_terry(
     along[:models] = 1.0
     if ridge == 0:  # the gauge's own curvature is not information
         inverse = inverse - np.outer(along, along) / models
-    residuals = w * (scores - expit(theta[a] - theta[b] + rows @ theta[models:]))
+    # r rows of one residual add r times its square, as sqrt(r) times it does alone
+    residuals = w * np.sqrt(r) * (scores - expit(theta[a] - theta[b] + rows @ theta[models:]))
     meat = _meat(a, b, residuals, rows, models, clusters)
     return BradleyTerry(theta[:models], theta[models:], inverse @ meat @ inverse, inverse)
 

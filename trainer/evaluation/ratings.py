@@ -9,6 +9,7 @@ Leaves out the fit itself (bradley_terry.py). Elo is not here: it depends on the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,15 +75,16 @@ def rate(
     models: int,
     *,
     clusters: Indices | None = None,
+    repeats: Array | None = None,
     confidence: float = 0.95,
 ) -> Ratings:
-    """Ratings from comparisons between model numbers a, b [N], a's score [N]; clusters [N] as in bradley_terry.py.
+    """Ratings from comparisons between model numbers a, b [N], a's score [N]; clusters, repeats as in bradley_terry.py.
 
     A comparison of a model with itself is left out. Raises ValueError for misshapen input or scores outside 0..1.
     """
     apart = a != b
     a, b, scores = a[apart], b[apart], scores[apart]
-    clusters = None if clusters is None else clusters[apart]
+    clusters, repeats = _take(clusters, apart), _take(repeats, apart)
     links = connectivity(a, b, scores, models)
     strengths, covariance, information = np.zeros(models), np.zeros((models, models)), np.zeros(models)
     prior = np.zeros(models, dtype=np.bool_)
@@ -91,12 +93,14 @@ def rate(
         if len(members) < 2:
             continue
         rows = links.island[a] == number
-        fitted = _fit_island(members, a[rows], b[rows], scores[rows], _take(clusters, rows), finite=bool(finite))
+        dependence = {"clusters": _take(clusters, rows), "repeats": _take(repeats, rows)}
+        fitted = _fit_island(members, a[rows], b[rows], scores[rows], dependence, finite=bool(finite))
         strengths[members] = fitted.strengths
         covariance[np.ix_(members, members)] = fitted.sandwich * POINTS**2
         information[members] = np.diag(fitted.information) * POINTS**2
         prior[members] = not finite
-    tallies = _tallies(a, b, scores, models)
+    times = np.ones(len(a)) if repeats is None else repeats
+    tallies = _tallies(a, b, scores, times, models)
     reasons = [_reason(tallies[m], links.island[m] == links.largest) for m in range(models)]
     ranks = _ranks(strengths * POINTS, covariance, [m for m in range(models) if reasons[m] is None], 1 - confidence)
     z = float(ndtri(0.5 + confidence / 2))
@@ -126,28 +130,30 @@ def rate(
                 reasons[m],
             )
         )
-    return Ratings(tuple(rated), _residuals(a, b, scores, strengths), covariance)
+    return Ratings(tuple(rated), _residuals(a, b, scores, times, strengths), covariance)
 
 
 def _fit_island(
-    members: Indices, a: Indices, b: Indices, scores: Array, clusters: Indices | None, *, finite: bool
+    members: Indices, a: Indices, b: Indices, scores: Array, dependence: dict[str, Any], *, finite: bool
 ) -> BradleyTerry:
     ridge = 0.0 if finite else 1 / PRIOR_SD**2
     at = np.searchsorted(members, np.stack([a, b]))
-    return fit_bradley_terry(at[0], at[1], scores, len(members), clusters=clusters, ridge=ridge)
+    return fit_bradley_terry(at[0], at[1], scores, len(members), ridge=ridge, **dependence)
 
 
-def _take(clusters: Indices | None, rows: NDArray[np.bool_]) -> Indices | None:
-    return None if clusters is None else clusters[rows]
+def _take(values: NDArray[Any] | None, rows: NDArray[np.bool_]) -> NDArray[Any] | None:
+    return None if values is None else values[rows]
 
 
-def _tallies(a: Indices, b: Indices, scores: Array, models: int) -> list[tuple[int, int, int]]:
+def _tallies(a: Indices, b: Indices, scores: Array, times: Array, models: int) -> list[tuple[int, int, int]]:
     """(wins, losses, ties) of each model, a score above .5 being a win."""
+
+    def count(of: Indices, rows: NDArray[np.bool_]) -> Array:
+        return np.bincount(of[rows], weights=times[rows], minlength=models).astype(np.float64)
+
     won, lost = scores > 0.5, scores < 0.5
     tied = ~(won | lost)
-    wins = np.bincount(a[won], minlength=models) + np.bincount(b[lost], minlength=models)
-    losses = np.bincount(b[won], minlength=models) + np.bincount(a[lost], minlength=models)
-    ties = np.bincount(a[tied], minlength=models) + np.bincount(b[tied], minlength=models)
+    wins, losses, ties = count(a, won) + count(b, lost), count(b, won) + count(a, lost), count(a, tied) + count(b, tied)
     return [(int(w), int(x), int(t)) for w, x, t in zip(wins, losses, ties, strict=True)]
 
 
@@ -186,7 +192,7 @@ def _ranks(points: Array, covariance: Array, ranked: Sequence[int], alpha: float
     return {int(m): (1 + int(better[i]), count - int(worse[i])) for i, m in enumerate(at)}
 
 
-def _residuals(a: Indices, b: Indices, scores: Array, strengths: Array) -> tuple[Residual, ...]:
+def _residuals(a: Indices, b: Indices, scores: Array, times: Array, strengths: Array) -> tuple[Residual, ...]:
     """Observed minus fitted win rate of every pair met MIN_PAIR times, the most surprising first.
 
     z = (observed - fitted) / sqrt(phi p (1-p) / n): phi, the mean of (s-p)^2 / (p(1-p)) over all comparisons, is 1
@@ -198,15 +204,15 @@ def _residuals(a: Indices, b: Indices, scores: Array, strengths: Array) -> tuple
     low, high = np.minimum(a, b), np.maximum(a, b)
     of_low = np.where(a < b, scores, 1 - scores)
     places = low * models + high
-    table = np.bincount(places, minlength=models * models)
+    table = np.bincount(places, weights=times, minlength=models * models)
     keys = np.flatnonzero(table)
     n = table[keys]
-    observed = np.bincount(places, weights=of_low, minlength=models * models)[keys] / n
-    squared = np.bincount(places, weights=of_low**2, minlength=models * models)[keys] / n
+    observed = np.bincount(places, weights=times * of_low, minlength=models * models)[keys] / n
+    squared = np.bincount(places, weights=times * of_low**2, minlength=models * models)[keys] / n
     i, j = keys // models, keys % models
     p = expit(strengths[i] - strengths[j])
     spread = np.maximum(p * (1 - p), 1e-12)
-    phi = float(np.sum(n * (squared - 2 * p * observed + p**2) / spread) / len(a))
+    phi = float(np.sum(n * (squared - 2 * p * observed + p**2) / spread) / n.sum())
     z = (observed - p) / np.sqrt(max(phi, 1e-12) * spread / n)
     rows = [k for k in np.argsort(-np.abs(z), kind="stable") if n[k] >= MIN_PAIR]
     return tuple(Residual(int(i[k]), int(j[k]), int(n[k]), float(observed[k]), float(p[k]), float(z[k])) for k in rows)

@@ -11,7 +11,8 @@
   const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"], LOOKS = ["run-detail", "verdicts"];
   const AFTER = { say: ["refresh-chat", ...OPENS], regenerate: ["refresh-chat", ...OPENS],
     "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS], "own-prompt": ["choose", "undo", "refresh-label"],
-    "pick-baseline": ["refresh-win-rates"], "refresh-win-rates": ["pick-baseline"] };
+    "pick-baseline": ["refresh-win-rates"], "pick-board": ["refresh-win-rates"], "refresh-win-rates": ["pick-baseline", "pick-board"],
+    verdicts: ["judge-verdict"], "judge-verdict": ["verdicts"] };
   const pending = {}, underway = {}, refreshed = {}, clientIds = {};
   let shown = { id: "", at: 0 }, waiting = null, said = "", looked = "";
 
@@ -69,7 +70,14 @@
 
   function refresh(page) {
     if (page === "label" && (busy("choose") || busy("own-prompt"))) return;
-    if (send(`refresh-${page}`, { against: $("#against")?.value ?? "" })) refreshed[page] = Date.now();
+    if (send(`refresh-${page}`, kept(page))) refreshed[page] = Date.now();
+  }
+
+  // What the page's selectors say, which a refresh must keep.
+  function kept(page) {
+    const fields = {};
+    for (const form of document.querySelectorAll(`#page-${page} form[data-kept]`)) Object.assign(fields, Object.fromEntries(new FormData(form)));
+    return fields;
   }
 
   function show() {
@@ -202,8 +210,8 @@
   // ---- clicks and forms -------------------------------------------------------------------------------------
   addEventListener("click", (event) => {
     const chart = event.target.closest?.("#page-win-rates .js-plotly-plot");
-    const evaluation = chart?._hoverdata?.[0]?.customdata?.[1]; // of the point under the pointer
-    if (evaluation) location.hash = `win-rates/${evaluation}`;
+    const point = chart?._hoverdata?.[0]?.customdata?.[1]; // the one under the pointer
+    if (point) location.hash = `win-rates/${encodeURIComponent(point)}`;
     const element = event.target.closest?.("[data-action], [data-choice]");
     if (!element || element.tagName === "FORM") return;
     if (element.dataset.choice) {

@@ -467,10 +467,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("evaluation_id", "prompt_id"),
     )
     op.create_table(
+        "verdict_choice",
+        sa.Column("evaluation_id", sa.Integer(), nullable=False),
+        sa.Column("prompt_id", sa.Integer(), nullable=False),
+        sa.Column("labeller_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agrees", sa.Boolean(), nullable=False),
+        sa.Column("created_at", storage.tables.UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["evaluation_id", "prompt_id"],
+            ["verdict.evaluation_id", "verdict.prompt_id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["labeller_id"],
+            ["labeller.id"],
+        ),
+        sa.PrimaryKeyConstraint("evaluation_id", "prompt_id", "labeller_id"),
+    )
+    op.create_table(
         "preference",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("client_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("comparison_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("prompt_id", sa.Integer(), nullable=False),
         sa.Column("labeller_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column(
             "choice",
@@ -501,6 +519,10 @@ def upgrade() -> None:
             ["labeller.id"],
         ),
         sa.ForeignKeyConstraint(
+            ["prompt_id"],
+            ["prompt.id"],
+        ),
+        sa.ForeignKeyConstraint(
             ["left_checkpoint_id"],
             ["checkpoint.id"],
         ),
@@ -528,6 +550,7 @@ def upgrade() -> None:
                 "withdrawn_at",
                 "left_checkpoint_id",
                 "right_checkpoint_id",
+                "prompt_id",
                 "choice",
                 "left_length",
                 "right_length",
@@ -572,6 +595,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_preference_comparison_id"))
 
     op.drop_table("preference")
+    op.drop_table("verdict_choice")
     op.drop_table("verdict")
     with op.batch_alter_table("feedback", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_feedback_completion_id"))

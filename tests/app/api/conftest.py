@@ -14,10 +14,12 @@ from app import errors, security
 from app.api import install_routes
 from app.chat import Chat
 from app.comparisons import ComparisonMaker
+from app.equal_length import EqualLength
 from app.labelling import Labelling
 from app.promotion import Promotion
 from app.runs import Runs
 from app.settings import Settings
+from app.win_rates import WinRates
 from storage.checkpoints import record_checkpoint, record_project
 from storage.database import Database
 from storage.deployments import record_deployment, record_event
@@ -59,6 +61,7 @@ class Parts:
             self.database, ComparisonMaker(self.database, self.engine, ahead=4, sampling=SAMPLING)
         )
         self.chat = Chat(self.database, self.engine, sampling=SAMPLING)
+        self.win_rates, self.equal_length = WinRates(self.database), EqualLength(self.database)
 
     def serve_initial(self) -> None:
         with self.database.write() as session:

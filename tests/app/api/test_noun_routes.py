@@ -248,7 +248,10 @@ def test_the_leaderboard_puts_the_best_first(client: TestClient, parts: Any) -> 
         parts.add_checkpoint(name)
         evaluate(parts, name, scores)
     items = client.get("/api/v1/leaderboard").json()["items"]
-    assert [(r["rank"], r["checkpoint_id"], r["rate"]) for r in items] == [(1, "dpo-0002", 0.8), (2, "dpo-0001", 0.4)]
+    ranked = [(r["rank"], r["checkpoint_id"], r["rate"]) for r in items]
+    assert ranked == [(1, "dpo-0002", 0.8), (2, "initial", None), (3, "dpo-0001", 0.4)]
+    assert all(r["rating_low"] < r["rating"] < r["rating_high"] for r in items)
+    assert {r["reason"] for r in items} == {f"not enough comparisons: {n} of at least 30" for n in (5, 10)}
     rates = client.get("/api/v1/win-rates").json()["items"]
     assert {r["checkpoint_id"] for r in rates} == {"dpo-0001", "dpo-0002"}
     assert all(r["low"] <= r["rate"] <= r["high"] and r["source"] == "preference_model" for r in rates)
@@ -284,3 +287,16 @@ def test_the_schedule_changes_only_where_asked(client: TestClient) -> None:
 @pytest.mark.parametrize("body", [{"cron": "soon"}, {"new_preferences": -1}, {"algorithm": "magic"}, {"every": 3}])
 def test_a_schedule_that_cannot_be_kept_is_refused(client: TestClient, body: Any) -> None:
     assert client.put("/api/v1/schedule", json=body).status_code == 422
+
+
+def test_agreement_names_judges_and_labellers_of_a_project_where_nobody_chose(client: TestClient) -> None:
+    assert client.get("/api/v1/agreement").json() == {"choices": 0, "judges": {}, "people": None, "labellers": {}}
+
+
+def test_win_rates_are_exported_as_a_file_and_an_unknown_format_is_refused(client: TestClient, parts: Any) -> None:
+    parts.add_checkpoint("dpo-0001")
+    evaluate(parts, "dpo-0001", [1.0, 0.0])
+    told = client.get("/api/v1/win-rates/export?format=alpaca-eval")
+    assert told.headers["content-type"].startswith("text/csv") and "attachment" in told.headers["content-disposition"]
+    assert told.text.splitlines()[1].startswith("dpo-0001,50.0,")
+    assert client.get("/api/v1/win-rates/export?format=xlsx").status_code == 422

@@ -243,3 +243,23 @@ def test_a_million_comparisons_of_200_models_take_under_two_seconds_of_computing
     found = rate(a, b, scores, 200, clusters=clusters)
     assert time.process_time() - started < 2
     assert all(model is not None and model.ranks is not None for model in found.models)
+
+
+def test_a_repeated_comparison_is_that_many_comparisons() -> None:
+    a, b, scores = drawn([0.0, 0.6, -0.3], 400, ties=0.3)
+    rows, times = np.unique(np.column_stack([a, b, scores]), axis=0, return_counts=True)
+    ones = rate(a, b, scores, 3)
+    folded = rate(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2], 3, repeats=times.astype(float))
+    assert folded.covariance == pytest.approx(ones.covariance)
+    for one, other in zip(ones.models, folded.models, strict=True):
+        assert one is not None and other is not None
+        assert (other.rating, other.standard_error) == pytest.approx((one.rating, one.standard_error))
+        assert (other.wins, other.ties, other.losses, other.ranks) == (one.wins, one.ties, one.losses, one.ranks)
+    assert [r.n for r in folded.residuals] == [r.n for r in ones.residuals]
+    assert [r.z for r in folded.residuals] == pytest.approx([r.z for r in ones.residuals])
+
+
+def test_repeats_of_clustered_comparisons_are_refused() -> None:
+    a, b, scores = drawn([0.0, 0.5], 20)
+    with pytest.raises(ValueError, match="without clusters"):
+        rate(a, b, scores, 2, clusters=np.arange(20), repeats=np.ones(20))

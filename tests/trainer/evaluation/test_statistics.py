@@ -134,3 +134,8 @@ def test_win_rate_agrees_with_the_golden_intervals_with_ties() -> None:
         assert result.n_effective == pytest.approx(case["n_eff"], abs=1e-9)
         assert result.interval.low == pytest.approx(case["lo"], abs=1e-9)
         assert result.interval.high == pytest.approx(case["hi"], abs=1e-9)
+
+
+def test_counted_scores_are_the_scores_themselves() -> None:
+    counted = win_rate([0.0, 0.5, 1.0], counts=[2, 1, 4])
+    assert counted == win_rate([0.0, 0.0, 0.5, 1.0, 1.0, 1.0, 1.0])
