@@ -11,14 +11,14 @@ import pytest
 from judging import reply, serving
 
 from app import cli
-from app.judged_texts import build_cases, chosen_texts, texts_of_file
-from app.judging import JudgeOptions, opened
 from app.project import bind_model
 from storage.database import Database
 from storage.errors import Invalid
 from storage.evaluations import list_evaluations, verdicts_of
 from storage.prompts import record_prompt
 from storage.tables import Judge, Split, VerdictKind
+from trainer.evaluation.judged_texts import build_cases, chosen_texts, texts_of_file
+from trainer.evaluation.judging import JudgeOptions, opened
 
 Evaluate = Callable[..., dict[str, Any]]
 QUESTIONS = [f"What is {word}?" for word in ("air", "fire", "water", "earth", "time", "space", "sleep", "salt")]

@@ -42,8 +42,22 @@ class JudgeSettings:
 def open_judges(sources: Sequence[str], settings: JudgeSettings, cache: ReplyCache, *, rule: Rule) -> Judge | Panel:
     """The judge, or of several sources the panel of them. Raises ValueError, FileNotFoundError and JudgeRefused."""
     ledger = Ledger(settings.prices, settings.budget)  # one budget for all
-    judges = [open_judge(source, settings, cache, ledger) for source in sources]
-    return judges[0] if len(judges) == 1 else Panel(tuple(judges), rule)
+    judges: list[Judge] = []
+    try:
+        for source in sources:
+            judges.append(open_judge(source, settings, cache, ledger))
+        return judges[0] if len(judges) == 1 else Panel(tuple(judges), rule)
+    except BaseException:
+        for judge in judges:
+            close_judges(judge)
+        raise
+
+
+def close_judges(judge: Judge | Panel) -> None:
+    """Give back the connections of a judge, or of a panel's members; local ones hold none."""
+    for one in judge.members if isinstance(judge, Panel) else (judge,):
+        if isinstance(one, EndpointJudge):
+            one.close()
 
 
 def open_judge(source: str, settings: JudgeSettings, cache: ReplyCache, ledger: Ledger) -> Judge:
