@@ -4,8 +4,9 @@
       ^----------| its app was stopped: the next start goes on
 
 The web app queues, asks for a stop and marks dead processes; only the process that claimed an evaluation writes its
-progress. What was judged is in the reply cache whatever becomes of the row, so nothing has to be saved here and the same
-evaluation asked for again goes on from there. The gate's evaluations are no part of the queue: they are stored finished.
+progress. What was judged is in the reply cache whatever becomes of the row, so nothing has to be saved here and the
+same evaluation asked for again goes on from there. The gate's evaluations are no part of the queue: they are stored
+finished.
 """
 
 from typing import Any
@@ -102,9 +103,7 @@ def record_evaluation_progress(
     return evaluation.cancel_requested
 
 
-def record_evaluation_estimate(
-    session: Session, evaluation_id: int, *, attempt: int, estimate: dict[str, Any]
-) -> None:
+def record_evaluation_estimate(session: Session, evaluation_id: int, *, attempt: int, estimate: dict[str, Any]) -> None:
     """What is left to ask for, once the texts are known."""
     evaluation = owned_evaluation(session, evaluation_id, attempt=attempt)
     evaluation.config = evaluation.config | {"estimate": estimate}

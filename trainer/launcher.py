@@ -1,17 +1,20 @@
-"""Starting the trainer: `python -m trainer RUN_ID` in a process session of its own, output to a file.
+"""Starting the trainer: `python -m trainer RUN_ID` in a process session of its own, output to a file; an evaluation by
+a judge likewise, as `python -m trainer.evaluation ID`.
 
 The web process starts it by command and never imports its work. A trainer lives on when the app dies; the next app
 adopts it by pid and start time, since pids are used again and a zombie still answers to its pid.
 """
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+JUDGE_KEY = "PREFLOOP_JUDGE_KEY"  # to an evaluation's process by its environment: arguments are public
 SAME_START_S = 1.0  # clock ticks make start times differ a little between readings
 
 
@@ -62,33 +65,47 @@ class TrainerProcess:
 
 @dataclass(frozen=True)
 class Launcher:
-    """Starts trainers with the app's settings as arguments; they read no environment of ours."""
+    """Starts trainers with the app's settings as arguments; they read no environment of ours but the judge's key."""
 
     data_dir: Path
     database_url: str
     model_source: str
     device: str
     gate_prompts: int
+    judge_key: str = field(default="", repr=False)
 
     def launch(self, run_id: str) -> TrainerProcess:
         """Start the trainer of this run; it claims the run itself."""
-        folder = self.data_dir / "runs" / run_id
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "trainer",
-            run_id,
-            f"--data-dir={self.data_dir}",
-            f"--database-url={self.database_url}",
-            f"--model-source={self.model_source}",
-            f"--device={self.device}",
-            f"--gate-prompts={self.gate_prompts}",
-        ]
-        with (folder / "log").open("ab") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        return TrainerProcess(child.pid, psutil.Process(child.pid).create_time(), child)
+        command = ["trainer", run_id, *self._arguments(), f"--gate-prompts={self.gate_prompts}"]
+        return _start(command, self.data_dir / "runs" / run_id)
+
+    def launch_evaluation(self, evaluation_id: int) -> TrainerProcess:
+        """Start the process of this evaluation; it claims it itself."""
+        command = ["trainer.evaluation", str(evaluation_id), *self._arguments()]
+        return _start(command, self.data_dir / "evaluations" / str(evaluation_id), {JUDGE_KEY: self.judge_key})
 
     def adopt(self, pid: int, started_at: float) -> TrainerProcess:
         """A trainer that another app process started."""
         return TrainerProcess(pid, started_at)
+
+    def _arguments(self) -> list[str]:
+        return [
+            f"--data-dir={self.data_dir}",
+            f"--database-url={self.database_url}",
+            f"--model-source={self.model_source}",
+            f"--device={self.device}",
+        ]
+
+
+def _start(module: list[str], folder: Path, environment: dict[str, str] | None = None) -> TrainerProcess:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log").open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", *module],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | (environment or {}),
+        )
+    return TrainerProcess(child.pid, psutil.Process(child.pid).create_time(), child)

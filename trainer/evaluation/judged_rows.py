@@ -1,4 +1,4 @@
-"""What a judge's evaluation leaves in the database: its judge, one verdict per prompt with texts and replies, its end."""
+"""What a judge's evaluation leaves in the database: its judge, a verdict per prompt with texts and replies, its end."""
 
 from typing import Any
 
@@ -17,7 +17,8 @@ def record_finished(session: Session, finished: Finished, evaluation: Evaluation
     """The verdicts, and `evaluation`, new or of the queue, as succeeded; its id."""
     judge, figures = finished.judge, finished.figures
     judge_id = f"{judge.kind}-{digest([judge.name, judge.revision, figures['rubric']['digest']])[:12]}"
-    config = {"name": judge.name, "rubric": figures["rubric"]}
+    asked = evaluation.config.get("asked", {})  # of the queue: the name that people choose this judge by
+    config = {"name": asked.get("judge", judge.name), "asks": judge.name, "rubric": figures["rubric"]}
     record_judge(session, judge_id=judge_id, kind=judge.kind, revision=judge.revision, config=config)
     rows = [_row(verdict) for verdict in finished.judged.verdicts]
     evaluation.judge_id = judge_id

@@ -1,8 +1,8 @@
-"""An evaluation by a judge, from what was asked for to its figures: judge opened, texts gathered, verdicts in both orders.
+"""An evaluation by a judge, from what was asked for to its figures: judge opened, texts gathered, both orders judged.
 
-Shared by `prefloop evaluate --judge` and by the process of a queued evaluation (evaluation_worker.py). Nothing is written
-but the reply cache and the samples, so the same evaluation asked for again goes on where it was. Leaves out the protocol
-(protocol.py), the texts (judged_texts.py), the rows (judged_rows.py) and who is told.
+Shared by `prefloop evaluate --judge` and by the process of a queued evaluation (evaluation_worker.py). Nothing is
+written but the reply cache and the samples, so the same evaluation asked for again goes on where it was. Leaves out the
+protocol (protocol.py), the texts (judged_texts.py), the rows (judged_rows.py) and who is told.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -173,9 +173,7 @@ def _open(
     return open_judges(sources, settings, cache, rule=options.rule), rubric
 
 
-def _drifts(
-    judge: Judge | Panel, cache: ReplyCache, judged: Judged, stop: Callable[[], bool]
-) -> list[dict[str, Any]]:
+def _drifts(judge: Judge | Panel, cache: ReplyCache, judged: Judged, stop: Callable[[], bool]) -> list[dict[str, Any]]:
     """A check for every judge that was heard now under another revision than before."""
     found = []
     for one in judge.members if isinstance(judge, Panel) else (judge,):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from trainer.evaluation.judges.base import Judge
+from trainer.evaluation.judges.base import Judge, Kind
 from trainer.evaluation.judges.budget import Ledger, Prices
 from trainer.evaluation.judges.cache import ReplyCache
 from trainer.evaluation.judges.endpoint import EndpointJudge, Way
@@ -60,26 +60,33 @@ def close_judges(judge: Judge | Panel) -> None:
             one.close()
 
 
-def open_judge(source: str, settings: JudgeSettings, cache: ReplyCache, ledger: Ledger) -> Judge:
-    """The judge that `source` names. Raises ValueError for a way that its kind does not know."""
+def kind_of(source: str) -> Kind:
+    """What `source` names, without opening it."""
     if source.startswith(("http://", "https://")):
-        return _endpoint(source, settings, cache, ledger)
+        return "endpoint"
     if source == "starter":
-        if not JUDGE_WEIGHTS.is_dir():
-            raise FileNotFoundError(
-                "the starter's judge is not part of this installation; train it with prefloop starter build --judge, "
-                "and give its folder, or name another judge"
-            )
-        return StarterJudge(JUDGE_WEIGHTS)
+        return "starter"
     if source.partition(":")[0] == "similarity":
-        return SimilarityJudge(source.partition(":")[2] or CHRF)
+        return "similarity"
     folder = Path(source).expanduser()
     if is_starter_judge(folder):
-        return StarterJudge(folder)
-    if is_checkpoint(folder) and read_manifest(folder).kind == "reward_model":
+        return "starter"
+    return "reward_model" if is_checkpoint(folder) and read_manifest(folder).kind == "reward_model" else "local"
+
+
+def open_judge(source: str, settings: JudgeSettings, cache: ReplyCache, ledger: Ledger) -> Judge:
+    """The judge that `source` names. Raises ValueError for a way that its kind does not know."""
+    kind = kind_of(source)
+    if kind == "endpoint":
+        return _endpoint(source, settings, cache, ledger)
+    if kind == "similarity":
+        return SimilarityJudge(source.partition(":")[2] or CHRF)
+    if kind == "starter":
+        return StarterJudge(_starters_folder(source))
+    if kind == "reward_model":
         from trainer.evaluation.judges.reward_model import RewardModelJudge
 
-        return RewardModelJudge(folder, device=settings.device)
+        return RewardModelJudge(Path(source).expanduser(), device=settings.device)
     from trainer.evaluation.judges.local import LocalJudge
     from trainer.evaluation.judges.local import Way as LocalWay
 
@@ -87,6 +94,18 @@ def open_judge(source: str, settings: JudgeSettings, cache: ReplyCache, ledger: 
         raise ValueError(f"a local judge cannot be asked by {settings.way!r}; use auto, word or reasons")
     way: LocalWay = "reasons" if settings.way == "reasons" else "word"
     return LocalJudge(source, settings.rubric, way=way, device=settings.device, base=settings.base)
+
+
+def _starters_folder(source: str) -> Path:
+    """Raises FileNotFoundError where the embedded judge is asked for and not there."""
+    if source != "starter":
+        return Path(source).expanduser()
+    if not JUDGE_WEIGHTS.is_dir():
+        raise FileNotFoundError(
+            "the starter's judge is not part of this installation; train it with prefloop starter build --judge, "
+            "and give its folder, or name another judge"
+        )
+    return JUDGE_WEIGHTS
 
 
 def _endpoint(source: str, settings: JudgeSettings, cache: ReplyCache, ledger: Ledger) -> EndpointJudge:
