@@ -60,6 +60,10 @@ class EvaluationView:
     left_s: float | None
 
 
+Views = list[EvaluationView]  # `list` is also a method of Evaluations
+Offered = list[OfferedJudge]
+
+
 class Evaluations:
     """The evaluations of one project, seen from the web app. Raises Refused for settings that cannot be used."""
 
@@ -75,7 +79,7 @@ class Evaluations:
                 hint="Set PREFLOOP_JUDGE_PRICE_READ and PREFLOOP_JUDGE_PRICE_WRITTEN to what a million tokens cost.",
             )
 
-    def judges(self) -> list[OfferedJudge]:
+    def judges(self) -> Offered:
         """Those that may be chosen."""
         with self._database.read() as session:
             return self._judges(session)
@@ -119,17 +123,17 @@ class Evaluations:
         with self._database.read() as session:
             return _view(session, get_evaluation(session, evaluation_id))
 
-    def list(self, *, after: int = 0, limit: int = 50) -> "list[EvaluationView]":
+    def list(self, *, after: int = 0, limit: int = 50) -> Views:
         """All, the gate's too, oldest first."""
         with self._database.read() as session:
             return [_view(session, e) for e in list_evaluations(session, after=after, limit=limit)]
 
-    def newest(self, *, limit: int) -> "list[EvaluationView]":
+    def newest(self, *, limit: int) -> Views:
         """Those that somebody asked for, newest first."""
         with self._database.read() as session:
             return [_view(session, e) for e in asked_evaluations(session, limit=limit)]
 
-    def _judges(self, session: Session) -> "list[OfferedJudge]":
+    def _judges(self, session: Session) -> Offered:
         return offered_judges(session, listed=self._listed, starter=self._starter)
 
     def _plan(self, session: Session, *, candidate: str, baseline: str, judge: str, prompts: int) -> Plan:

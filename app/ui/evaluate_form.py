@@ -1,7 +1,8 @@
 """The Win rates tab's form for a judge: two sides, a judge and how many prompts; what it takes; how it goes.
 
 The button starts exactly what the estimate above it was made for: it carries those values, not what the fields hold by
-then. While one waits or runs, the page asks every second. Leaves out the rules (app/evaluations.py).
+then. While one waits or runs, the page asks every second; the progress is a component of its own, so that the list with
+its Stop stays as it is and keeps the focus. Leaves out the rules (app/evaluations.py).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -34,39 +35,40 @@ class EvaluateForm:
         with gr.Column(elem_classes="card listing"):
             form = gr.HTML(elem_id="evaluate-form", apply_default_css=False)
             plan = gr.HTML(elem_id="evaluate-plan", apply_default_css=False)
+            progress = gr.HTML(elem_id="evaluation-progress", apply_default_css=False)
             states = gr.HTML(elem_id="evaluations", apply_default_css=False)
-            bind("show-win-rates", self.show, [form, plan, states])
+            bind("show-win-rates", self.show, [form, plan, progress, states])
             bind("plan-evaluation", self.plan, [plan])
-            bind("start-evaluation", self.start, [plan, states])
-            bind("stop-evaluation", self.stop, [states])
-            bind("refresh-evaluations", self.refresh, [states])
+            bind("start-evaluation", self.start, [plan, progress, states])
+            bind("stop-evaluation", self.stop, [progress, states])
+            bind("refresh-evaluations", self.refresh, [progress, states])
 
     def show(self, _: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
-            return loading(self._application), "", ""
+            return loading(self._application), "", "", ""
         evaluations = self._application.evaluations
         sides, judges = evaluations.sides(), evaluations.judges()
         form = render(
             "evaluate_form.html", sides=sides, judges=judges, least=LEAST_PROMPTS, most=MOST_PROMPTS, chosen=CHOSEN
         )
         if not judges:
-            return form, "", self._states()
+            return form, "", *self._states()
         first = {"candidate": sides[0].id, "baseline": CHOSEN if sides[0].id == INITIAL else INITIAL}
-        return form, self._plan({**first, "judge": judges[0].name, "prompts": str(MOST_PROMPTS)}), self._states()
+        return form, self._plan({**first, "judge": judges[0].name, "prompts": str(MOST_PROMPTS)}), *self._states()
 
     def plan(self, payload: Payload, request: gr.Request) -> str:
         return self._plan(payload)
 
-    def start(self, payload: Payload, request: gr.Request) -> tuple[str, str]:
+    def start(self, payload: Payload, request: gr.Request) -> tuple[str, str, str]:
         view, new = self._application.evaluations.start(**_asked(payload))
         gr.Info("The evaluation is queued." if new else f"This evaluation is {view.evaluation.status} already.")
-        return self._plan(payload), self._states()
+        return self._plan(payload), *self._states()
 
-    def stop(self, payload: Payload, request: gr.Request) -> str:
+    def stop(self, payload: Payload, request: gr.Request) -> tuple[str, str]:
         self._application.evaluations.cancel(int_of(payload, "evaluation"))
         return self._states()
 
-    def refresh(self, _: Payload, request: gr.Request) -> str:
+    def refresh(self, _: Payload, request: gr.Request) -> tuple[str, str]:
         return self._states()
 
     def _plan(self, payload: Payload) -> str:
@@ -78,11 +80,14 @@ class EvaluateForm:
             return render("evaluate_plan.html", plan=None, asked={}, problem=str(error))
         return render("evaluate_plan.html", plan=plan, asked=asked, problem="")
 
-    def _states(self) -> str:
+    def _states(self) -> tuple[str, str]:
+        """(progress of the running one, all of them)."""
         with self._application.database.read() as session:
             names = checkpoint_names(session) | {CHOSEN: "the chosen texts"}
         found = [_values(view, names) for view in self._application.evaluations.newest(limit=SHOWN)]
-        return render("evaluations.html", evaluations=found, live=any(one["waiting"] for one in found))
+        running = next((one for one in found if one["status"] is RunStatus.running), None)
+        listed = render("evaluations.html", evaluations=found, live=any(one["waiting"] for one in found))
+        return render("evaluation_progress.html", e=running), listed
 
 
 def _asked(payload: Payload) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def test_a_judges_connections_are_closed_with_it_even_where_its_panel_fails(
     server = "http://127.0.0.1:9/v1#m"
     with opened(tmp_path, JudgeOptions([server], way="text"), device="cpu", base="") as bench:
         assert bench.judge.kind == "endpoint" and not made[0].is_closed
-    with pytest.raises(Invalid, match="/no/such/folder"):
-        with opened(tmp_path, JudgeOptions([server, "/no/such/folder"], way="text"), device="cpu", base=""):
+    with pytest.raises(Invalid, match="two or more different judges"):
+        with opened(tmp_path, JudgeOptions([server, server], way="text"), device="cpu", base=""):
             pass
-    assert len(made) == 2 and all(client.is_closed for client in made)
+    assert len(made) == 3 and all(client.is_closed for client in made)

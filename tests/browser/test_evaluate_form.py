@@ -37,7 +37,7 @@ def test_an_evaluation_is_started_by_a_click_and_followed_to_its_point_on_the_ch
     plan.get_by_role("button", name="Judge 8 prompts").click()
     state = page.locator("#evaluations li").first
     expect(state).to_contain_text(f"{CANDIDATE} against tiny")
-    expect(state.get_by_role("progressbar")).to_be_visible(timeout=PROCESS_MS)
+    expect(page.locator("#evaluation-progress").get_by_role("progressbar")).to_be_visible(timeout=PROCESS_MS)
     expect(state).to_contain_text("succeeded", timeout=PROCESS_MS)
     expect(state).to_contain_text("Win rate")
     expect(state).to_contain_text("0 invalid")

@@ -49,7 +49,8 @@ def _calls(prompts: Sequence[Expected], kind: Kind, rubric: Rubric, sample: str)
         given = Comparison(prompt.messages, sample, prompt.baseline or sample, prompt.reference)
         for one in (given, given.changed()):
             if kind == "starter":
-                calls.append(list(starters.judge_messages(one.messages, one.first, one.second)))
+                asked = starters.judge_messages(one.messages, one.first, one.second)
+                calls.append([{"role": turn["role"], "content": turn["content"]} for turn in asked])
                 continue
             try:
                 calls.append(list(judge_messages(rubric, Ask(one, new_fence()), FORMS[kind])))
