@@ -127,13 +127,14 @@ def evaluate(
     With --judge, its verdicts instead, each pair shown in both orders (docs/judges.md).
     """
     from app.follow import evaluate_checkpoint, judge_checkpoint
-    from app.judging import JudgeOptions
     from app.project import bind_model, open_database
 
     settings = _settings(data_dir=data_dir, model=model)
     database = open_database(settings, begun=True)
     bind_model(database, initial_model=settings.initial_model, model_source=settings.model_source)
     if judge:
+        from trainer.evaluation.judging import JudgeOptions
+
         key = settings.judge_key
         options = JudgeOptions(judge, rubric, way, rule, orders, price, budget, concurrency, key)  # type: ignore[arg-type]
         print_judged(

@@ -1,24 +1,29 @@
 """Long work from the command line: a run followed to its end, two checkpoints compared, or judged."""
 
+import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
-from sqlmodel import Session
 
-from app.judged_texts import CHOSEN, build_cases, chosen_texts, texts_of_file
-from app.judging import JudgeOptions, judge_and_record, opened
 from app.runs import Runs, RunView
 from app.settings import Settings
-from storage.checkpoints import INITIAL, get_checkpoint
+from storage.checkpoints import INITIAL
 from storage.database import Database
-from storage.errors import Invalid
-from storage.tables import FINAL, CheckpointKind
+from storage.errors import Invalid, Unavailable
+from storage.tables import FINAL, Evaluation, RunStatus
 from trainer.launcher import Launcher, TrainerProcess
+from trainer.reporter import Stopped
+
+if TYPE_CHECKING:
+    from trainer.evaluation.judges.budget import Estimate
+    from trainer.evaluation.judging import JudgeOptions
 
 
 def follow_run(runs: Runs, launcher: Launcher, run_id: str) -> str:
@@ -70,11 +75,22 @@ def evaluate_checkpoint(
     """Guards and preference model of all choices so far, candidate against baseline, as plain data."""
     from trainer.dataset import all_choices
     from trainer.evaluation.compare import Comparer, Side, heldout_prompts
+    from trainer.evaluation.judged_texts import load_side
     from trainer.policy import load_policy
 
     initial = Side(INITIAL, load_policy(settings.model_source, device=settings.device))
+    sides = [
+        load_side(
+            database,
+            checkpoint_id,
+            initial,
+            data_dir=settings.data_dir,
+            model_source=settings.model_source,
+            device=settings.device,
+        )
+        for checkpoint_id in (candidate, baseline)
+    ]
     with database.read() as session:
-        sides = [_side(session, settings, i, initial) for i in (candidate, baseline)]
         data = all_choices(session, initial.policy)
     with Progress() as progress:
         bar = progress.add_task("loading", total=None)
@@ -99,69 +115,66 @@ def evaluate_checkpoint(
 
 
 def judge_checkpoint(
-    database: Database, settings: Settings, options: JudgeOptions, *, candidate: str, baseline: str, prompts: int
+    database: Database, settings: Settings, options: "JudgeOptions", *, candidate: str, baseline: str, prompts: int
 ) -> dict[str, Any]:
-    """A judge's verdicts on one unselected sample a side and held-out prompt, as plain data.
+    """A judge's verdicts, stored as an evaluation, as plain data. Ctrl-C stores the calls under way first.
 
-    The baseline is a checkpoint id, "initial", "chosen" for the data's chosen texts, or a file of outputs.
+    Raises Unavailable where it was stopped; the same call goes on from there.
     """
-    from trainer.evaluation.compare import Side, heldout_prompts
-    from trainer.evaluation.samples import SAMPLES, sample
-    from trainer.policy import load_policy
+    from trainer.evaluation.judged_rows import record_finished
+    from trainer.evaluation.judging import Place, evaluate_by_judge
 
-    with (
-        opened(settings.data_dir, options, device=settings.device, base=settings.model_source) as bench,
-        Progress(console=Console(stderr=True)) as progress,
-    ):
-        initial = Side(INITIAL, load_policy(settings.model_source, device=settings.device))
-        chosen = heldout_prompts(database, initial.policy, count=prompts)
-        bar = progress.add_task("loading", total=None)
-
-        def tell(stage: str, step: int, total: int) -> None:
-            progress.update(bar, description=stage, completed=step, total=total)
-
-        def texts_of(checkpoint_id: str) -> dict[int, str]:
-            with database.read() as session:
-                side = _side(session, settings, checkpoint_id, initial)
-            made = sample(
-                side.policy,
-                chosen,
-                folder=settings.data_dir / "samples",
-                on_progress=lambda step, total: tell(f"sampling {checkpoint_id}", step, total),
-                should_stop=lambda: False,
+    place = Place(settings.data_dir, settings.model_source, settings.device)
+    with Progress(console=Console(stderr=True)) as progress, _stopping() as stop:
+        told = _OnTerminal(progress, stop, options.budget)
+        try:
+            finished = evaluate_by_judge(
+                database, place, options, candidate=candidate, baseline=baseline, prompts=prompts, told=told
             )
-            return {prompt.id: made[i * SAMPLES].text for i, prompt in enumerate(chosen)}
-
-        ours, file = texts_of(candidate), Path(baseline)
-        if baseline == CHOSEN:
-            theirs = chosen_texts(database)
-        elif file.is_file():
-            theirs = texts_of_file(file, {_asked(p.messages): p.id for p in chosen})
-        else:
-            theirs = texts_of(baseline)
-        return judge_and_record(
-            database,
-            bench,
-            build_cases(database, ours, theirs),
-            candidate=candidate,
-            baseline=f"file:{file.name}" if file.is_file() else baseline,
-            tell=tell,
-        )
+        except Stopped as error:
+            why = str(error).rstrip(".")
+            raise Unavailable(f"Not finished: {why}.", hint="The same call goes on from there.") from error
+    figures = finished.figures
+    row = Evaluation(candidate_id=candidate, baseline=figures["baseline"], status=RunStatus.succeeded)
+    with database.write() as session:
+        return {**figures, "evaluation": record_finished(session, finished, row)}
 
 
-def _asked(messages: Sequence[dict[str, str]]) -> str:
-    """What a file of outputs calls a prompt: its last user turn."""
-    return next((m["content"].strip() for m in reversed(messages) if m["role"] == "user"), "")
+class _OnTerminal:
+    """An evaluation's progress as a bar, and its estimate as one line, both on stderr."""
+
+    def __init__(self, progress: Progress, stop: Event, budget: float | None) -> None:
+        self._progress, self._stop, self._budget = progress, stop, budget
+        self._bar = progress.add_task("loading", total=None)
+
+    def stage(self, stage: str, step: int, total: int) -> None:
+        self._progress.update(self._bar, description=stage, completed=step, total=total or None)
+
+    def estimated(self, prompts: int, left: "Estimate") -> None:
+        line = f"{prompts} prompts, {left.calls} calls to make"
+        if left.input_tokens:
+            line += f": about {left.input_tokens} tokens to read, at most {left.output_tokens} to write"
+        if left.most:
+            line += f", about {left.cost:.2f} and at most {left.most:.2f} without retries"
+            line += f"; the budget is {self._budget:g}" if self._budget is not None else "; no budget is set"
+        print(line, file=sys.stderr, flush=True)
+
+    def should_stop(self) -> bool:
+        return self._stop.is_set()
 
 
-def _side(session: Session, settings: Settings, checkpoint_id: str, initial: Any) -> Any:
-    from trainer.evaluation.compare import Side
-    from trainer.policy import load_policy
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """Ctrl-C sets the event, so that calls under way are still stored; the second one ends at once."""
+    stop = Event()
 
-    if checkpoint_id == INITIAL:
-        return initial
-    row = get_checkpoint(session, checkpoint_id)
-    if row.kind is CheckpointKind.reward_model:
-        raise Invalid(f"{checkpoint_id} is a reward model; it writes nothing that could be compared.")
-    folder = settings.data_dir / row.source
-    return Side(checkpoint_id, load_policy(folder, device=settings.device, base=settings.model_source))
+    def ask(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("stopping: replies under way are stored first", file=sys.stderr, flush=True)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -19,10 +19,12 @@ from app.api import install_routes
 from app.chat import Chat
 from app.comparisons import ComparisonMaker
 from app.equal_length import EqualLength
+from app.evaluation_clock import EvaluationClock
+from app.evaluations import Evaluations
 from app.labelling import Labelling
 from app.promotion import Promotion
 from app.runs import Runs
-from app.scheduler import Scheduler
+from app.scheduler import TICK_S, Scheduler
 from app.selection import SELECTIONS
 from app.serving.engine import Engine
 from app.serving.slot import Slot
@@ -51,6 +53,8 @@ class Application:
     runs: Runs
     promotion: Promotion
     scheduler: Scheduler
+    evaluations: Evaluations
+    evaluation_clock: EvaluationClock
     failure: str = ""
     bound: bool = False
     win_rates: WinRates = field(init=False)
@@ -91,6 +95,7 @@ class Application:
         self.labelling.close()
         self.engine.close()
         self.scheduler.stop()
+        self.evaluation_clock.stop()
         self.slot.close()
         self.database.close()
 
@@ -135,10 +140,31 @@ def build_application(settings: Settings) -> Application:
         gate_prompts=settings.gate_prompts,
         gate=settings.gate,
     )
+    evaluation_clock = EvaluationClock(database, launcher, data_dir=settings.data_dir)
     chat = Chat(database, engine, sampling=Sampling(temperature=0.7, max_new_tokens=settings.max_new_tokens))
-    scheduler = Scheduler(database, runs, promotion, labelling, launcher, data_dir=settings.data_dir)
+    scheduler = Scheduler(
+        database,
+        runs,
+        promotion,
+        labelling,
+        launcher,
+        data_dir=settings.data_dir,
+        also=(("evaluations", evaluation_clock.tick, TICK_S),),
+    )
     engine.resolve = promotion.load
-    return Application(settings, database, slot, engine, labelling, chat, runs, promotion, scheduler)
+    return Application(
+        settings,
+        database,
+        slot,
+        engine,
+        labelling,
+        chat,
+        runs,
+        promotion,
+        scheduler,
+        Evaluations(database, settings),
+        evaluation_clock,
+    )
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -24,7 +24,7 @@ from storage.runs import (
     request_cancel,
 )
 from storage.settings import get_setting, record_setting
-from storage.tables import ACTIVE, GateDecisionRow, RunStatus, TrainingRun, now
+from storage.tables import ACTIVE, Evaluation, GateDecisionRow, RunStatus, TrainingRun, now
 from trainer.configs import ALGORITHMS, InvalidConfig, parse_config
 from trainer.plan_file import read_plan
 
@@ -184,21 +184,25 @@ class Runs:
         """The last lines its process printed."""
         with self._database.read() as session:
             get_run(session, run_id)
-        path = self._data_dir / "runs" / run_id / "log"
-        if not path.exists():
-            return []
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 64 * 1024))
-            return file.read().decode("utf-8", "replace").splitlines()[-last:]
+        return last_lines(self._data_dir / "runs" / run_id / "log", last=last)
+
+
+def last_lines(log: Path, *, last: int) -> list[str]:
+    """The end of what a process printed."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 64 * 1024))
+        return file.read().decode("utf-8", "replace").splitlines()[-last:]
 
 
 def _view(session: Session, run: TrainingRun) -> RunView:
     end = run.finished_at or now()
     elapsed = (end - run.started_at).total_seconds() if run.started_at else None
-    return RunView(run, get_gate_decision(session, run.id), elapsed, _left_s(run, now()))
+    return RunView(run, get_gate_decision(session, run.id), elapsed, left_s(run, now()))
 
 
-def _left_s(run: TrainingRun, at: datetime) -> float | None:
+def left_s(run: TrainingRun | Evaluation, at: datetime) -> float | None:
     """Seconds left of the current stage, from its own pace so far."""
     if run.status not in ACTIVE or not run.stage_started_at or not 0 < run.step <= run.total_steps:
         return None

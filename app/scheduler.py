@@ -6,7 +6,7 @@ trainer outlives a crash of the app and is adopted by the next one: living means
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,7 +41,9 @@ class Scheduler:
         launcher: Launcher,
         *,
         data_dir: Path,
+        also: Sequence[tuple[str, Callable[[], object], float]] = (),
     ) -> None:
+        self._also = also  # (name, tick, seconds) of what else goes by this clock
         self._database = database
         self._runs = runs
         self._promotion = promotion
@@ -67,6 +69,7 @@ class Scheduler:
             ("promotion", self._promotion.adopt_decisions, TICK_S),
             ("canary", self._promotion.watch_canary, TICK_S),
             ("refill", self._labelling.refill, REFILL_S),
+            *self._also,
         ):
             self._clock.add_job(_logged(tick, name), "interval", seconds=seconds, id=name, next_run_time=begin)
         with self._stopping:

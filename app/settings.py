@@ -26,7 +26,15 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     token: str = Field("", description="when set, every route asks for it")
     allowed_hosts: str = Field("", description="further host names this is reached under, separated by commas")
+    judges: str = Field(
+        "", description="judges that people may choose, separated by commas: NAME=SOURCE or SOURCE (docs/judges.md)"
+    )
     judge_key: str = Field("", description="key of the server that a judge named by its URL is asked at")
+    judge_price_read: float = Field(0.0, ge=0, description="what such a server asks for a million tokens read")
+    judge_price_written: float = Field(0.0, ge=0, description="and for a million tokens written")
+    judge_budget: float | None = Field(
+        None, ge=0, description="the most that one evaluation may spend; unset: no limit"
+    )
     auto_train: bool = Field(True, description="off: no trigger queues a run by itself")
     canary: bool = Field(True, description="off: no roll back by itself")
     gate_prompts: int = Field(300, ge=8, le=300, description="how many held-out prompts the gate uses at most")

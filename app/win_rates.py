@@ -132,12 +132,13 @@ def points(measured: Measured) -> list[WinRateRow]:
 
 def _newest_finished(session: Session) -> list[tuple[int, str, str, str]]:
     """(id, candidate, baseline, judge id), the newest of those that have all three in common, oldest first."""
-    query = (
-        select(Evaluation.id, Evaluation.candidate_id, Evaluation.baseline, Evaluation.judge_id)
-        .where(Evaluation.status == RunStatus.succeeded)
-        .order_by(col(Evaluation.id))
-    )
-    newest = {(a, b, judge): number for number, a, b, judge in session.exec(query) if number is not None}
+    query = select(Evaluation).where(Evaluation.status == RunStatus.succeeded).order_by(col(Evaluation.id))
+    newest = {
+        (one.candidate_id, one.baseline, one.judge_id): one.id
+        for one in session.exec(query)
+        # a candidate that says the same to every prompt has no win rate (trainer/evaluation/protocol_report.py)
+        if one.id is not None and one.judge_id is not None and one.config.get("trusted", True)
+    }
     return sorted((number, a, b, judge) for (a, b, judge), number in newest.items())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from storage.errors import NotFound
 from storage.tables import (
@@ -15,6 +15,7 @@ from storage.tables import (
     Preference,
     Purpose,
     Verdict,
+    VerdictKind,
 )
 
 
@@ -75,6 +76,19 @@ def scores_of(session: Session, evaluation_id: int) -> list[Score]:
         .order_by(col(Verdict.prompt_id))
     )
     return [Score(prompt_id, score, mine, other) for prompt_id, score, mine, other in rows if score is not None]
+
+
+def score_values(session: Session, evaluation_id: int) -> list[float]:
+    """Valid scores alone, without the texts."""
+    query = select(Verdict.score).where(Verdict.evaluation_id == evaluation_id, col(Verdict.score).is_not(None))
+    return [score for score in session.exec(query.order_by(col(Verdict.prompt_id))) if score is not None]
+
+
+def count_verdicts(session: Session, evaluation_id: int) -> dict[str, int]:
+    """How many prompts were won, lost and so on; kinds that did not occur count 0."""
+    query = select(Verdict.verdict, func.count()).where(Verdict.evaluation_id == evaluation_id)
+    found = {kind: count for kind, count in session.exec(query.group_by(Verdict.verdict))}
+    return {str(kind): found.get(kind, 0) for kind in VerdictKind}
 
 
 def evaluations_of(session: Session, checkpoint_id: str) -> list[Evaluation]:

@@ -359,17 +359,34 @@ class Evaluation(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     candidate_id: str = Field(foreign_key="checkpoint.id", index=True)
     baseline: str = Field(description="a checkpoint id, or 'chosen' for the dataset's chosen texts")
-    judge_id: str = Field(foreign_key="judge.id")
+    judge_id: str | None = Field(
+        default=None, foreign_key="judge.id", description="null until the judge that was asked for has been opened"
+    )
     run_id: str | None = Field(default=None, foreign_key="training_run.id", index=True)
     status: RunStatus = Field(sa_column=choices(RunStatus, nullable=False))
     config: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    attempt: int = Field(default=0, description="fences an older process of the same evaluation")
+    cancel_requested: bool = False
+    stage: str = Field(default="", description="what it does now, in words")
     step: int = 0
     total_steps: int = 0
+    stage_started_at: datetime | None = Field(default=None, sa_column=moment())
     pid: int | None = None
-    process_started_at: float | None = None
+    process_started_at: float | None = Field(default=None, description="seconds since the epoch, tells reused pids")
     error: str | None = None
     created_at: datetime = Field(default_factory=now, sa_column=moment(nullable=False))
+    started_at: datetime | None = Field(default=None, sa_column=moment())
     finished_at: datetime | None = Field(default=None, sa_column=moment())
+    __table_args__ = (
+        # the database, not the code, allows one evaluation by a judge at a time
+        Index(
+            "one_active_evaluation",
+            "status",
+            unique=True,
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+    )
 
 
 class Verdict(SQLModel, table=True):

@@ -19,6 +19,7 @@ from storage.database import Database
 from storage.errors import PrefLoopError
 from storage.runs import claim_run
 from trainer.gate_options import GateOptions
+from trainer.launcher import JUDGE_KEY
 
 
 def main() -> int:
@@ -28,7 +29,6 @@ def main() -> int:
     # from the first moment on: a stop that comes during the slow imports must save and say so as well
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    key = sys.stdin.read() if options.judge_key_on_stdin else ""
     database = Database(options.database_url)
     try:
         with database.write() as session:
@@ -54,7 +54,7 @@ def main() -> int:
         device=options.device,
         gate_prompts=options.gate_prompts,
         stopping=stopping,
-        gate=GateOptions.parse(options.gate, key=key),
+        gate=GateOptions.parse(options.gate, key=os.environ.get(JUDGE_KEY, "")),
     ).work()
 
 
@@ -67,7 +67,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--gate-prompts", type=int, default=300)
     parser.add_argument("--gate", default=GateOptions().argument(), help="JSON, as trainer/gate_options.py writes it")
-    parser.add_argument("--judge-key-on-stdin", action="store_true")
     return parser.parse_args(arguments)
 
 

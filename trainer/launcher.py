@@ -1,9 +1,11 @@
-"""Starting the trainer: `python -m trainer RUN_ID` in a process session of its own, output to a file.
+"""Starting the trainer: `python -m trainer RUN_ID` in a process session of its own, output to a file; an evaluation by
+a judge likewise, as `python -m trainer.evaluation ID`.
 
 The web process starts it by command and never imports its work. A trainer lives on when the app dies; the next app
 adopts it by pid and start time, since pids are used again and a zombie still answers to its pid.
 """
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,7 +16,7 @@ import psutil
 
 from trainer.gate_options import GateOptions
 
-KEY_ON_STDIN = "--judge-key-on-stdin"
+JUDGE_KEY = "PREFLOOP_JUDGE_KEY"  # to a process by its environment: arguments are public
 SAME_START_S = 1.0  # clock ticks make start times differ a little between readings
 
 
@@ -65,7 +67,7 @@ class TrainerProcess:
 
 @dataclass(frozen=True)
 class Launcher:
-    """Starts trainers with the app's settings as arguments; they read no environment of ours."""
+    """Starts trainers with the app's settings as arguments; they read no environment of ours but the judge's key."""
 
     data_dir: Path
     database_url: str
@@ -76,34 +78,33 @@ class Launcher:
 
     def launch(self, run_id: str) -> TrainerProcess:
         """Start the trainer of this run; it claims the run itself."""
-        folder = self.data_dir / "runs" / run_id
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "trainer",
-            run_id,
-            f"--data-dir={self.data_dir}",
-            f"--database-url={self.database_url}",
-            f"--model-source={self.model_source}",
-            f"--device={self.device}",
-            f"--gate-prompts={self.gate_prompts}",
-            f"--gate={self.gate.argument()}",
-        ]
-        secret = [KEY_ON_STDIN] if self.gate.key else []
-        with (folder / "log").open("ab") as log:
-            child = subprocess.Popen(
-                command + secret, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-            )
-        self._tell_key(child)
-        return TrainerProcess(child.pid, psutil.Process(child.pid).create_time(), child)
+        gate = [f"--gate-prompts={self.gate_prompts}", f"--gate={self.gate.argument()}"]
+        return self._start(["trainer", run_id], gate, self.data_dir / "runs" / run_id)
 
-    def _tell_key(self, child: subprocess.Popen[bytes]) -> None:
-        """The judge's key goes through the pipe: a command line can be read by everybody on the machine."""
-        assert child.stdin is not None
-        with suppress(BrokenPipeError), child.stdin as pipe:
-            pipe.write(self.gate.key.encode())
+    def launch_evaluation(self, evaluation_id: int) -> TrainerProcess:
+        """Start the process of this evaluation; it claims it itself."""
+        folder = self.data_dir / "evaluations" / str(evaluation_id)
+        return self._start(["trainer.evaluation", str(evaluation_id)], [], folder)
 
     def adopt(self, pid: int, started_at: float) -> TrainerProcess:
         """A trainer that another app process started."""
         return TrainerProcess(pid, started_at)
+
+    def _start(self, module: list[str], further: list[str], folder: Path) -> TrainerProcess:
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments = [
+            f"--data-dir={self.data_dir}",
+            f"--database-url={self.database_url}",
+            f"--model-source={self.model_source}",
+            f"--device={self.device}",
+        ]
+        with (folder / "log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", *module, *arguments, *further],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | {JUDGE_KEY: self.gate.key},
+            )
+        return TrainerProcess(child.pid, psutil.Process(child.pid).create_time(), child)

@@ -1,19 +1,48 @@
-"""Evaluations and their verdicts, prompt by prompt. Leaves out starting one."""
+"""Evaluations by a judge: who may judge, what it takes, start, watch, stop, and the verdicts prompt by prompt."""
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter
+from annotated_types import Ge, Le
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
-from sqlmodel import Session
 
-from app.api.shapes import PREFIX, Cursor, Limit, Page, RowId, divide, errors_for, finite, number_of
-from storage.evaluations import get_evaluation, list_evaluations, scores_of, verdicts_of
-from storage.tables import Evaluation, RunStatus, Verdict, VerdictKind
-from trainer.evaluation.statistics import win_rate
+from app.api.shapes import PREFIX, Body, Cursor, Limit, Page, RowId, divide, errors_for, finite, number_of
+from app.evaluations import LEAST_PROMPTS, EvaluationView
+from storage.evaluations import get_evaluation, verdicts_of
+from storage.tables import RunStatus, Verdict, VerdictKind
+from trainer.evaluation.judged_texts import MOST_PROMPTS
 
 if TYPE_CHECKING:
     from app.main import Application
+
+
+class NewEvaluation(Body):
+    candidate: str = Field(description="a checkpoint id")
+    baseline: str = Field(description='a checkpoint id, "initial", or "chosen" for the data\'s chosen texts')
+    judge: str = Field(description="one of GET /api/v1/judges, by name")
+    prompts: Annotated[int, Ge(LEAST_PROMPTS), Le(MOST_PROMPTS)] = Field(
+        MOST_PROMPTS, description="how many held-out prompts at most; a smaller set is part of a larger one"
+    )
+
+
+class JudgeShape(BaseModel):
+    name: str
+    kind: str
+    about: str
+
+
+class EstimateShape(BaseModel):
+    """Before any text is there: at most so many calls and tokens, about what cost, and the most that can be spent."""
+
+    prompts: int
+    calls: int
+    input_tokens: int = Field(description="about, of all calls")
+    output_tokens: int = Field(description="at most; 0 where the judge writes nothing")
+    cost: float = Field(description="about, in the currency of the operator's prices; 0 where nothing is paid")
+    most: float = Field(description="without retries, and never above the budget")
+    budget: float | None = Field(description="the most that one evaluation may spend; null: no limit")
 
 
 class MeasuredRate(BaseModel):
@@ -31,14 +60,18 @@ class EvaluationShape(BaseModel):
     candidate: str
     baseline: str = Field(description="a checkpoint id, or chosen for the dataset's chosen texts")
     judge: str
-    run_id: str | None
-    status: RunStatus
+    run_id: str | None = Field(description="the run whose gate made it; null where somebody asked for it")
+    status: RunStatus = Field(description="queued, running, succeeded, failed or cancelled")
     config: dict[str, Any]
+    stage: str
     step: int
     total_steps: int
-    win_rate: MeasuredRate | None = Field(description="null before the first valid verdict")
+    left_s: float | None = Field(description="of the current stage, from its own pace; null when it is not known")
+    win_rate: MeasuredRate | None = Field(description="null before the first valid verdict, or where none is trusted")
+    verdicts: dict[str, int] = Field(description="prompts by verdict; empty before the end")
     error: str | None
     created_at: datetime
+    started_at: datetime | None
     finished_at: datetime | None
 
 
@@ -54,15 +87,45 @@ class VerdictShape(BaseModel):
 def routes(application: "Application") -> APIRouter:
     router = APIRouter(prefix=PREFIX, tags=["evaluations"])
 
+    @router.get("/judges", summary="Who may judge", response_model=Page[JudgeShape], responses=errors_for())
+    def judges() -> Page[JudgeShape]:
+        """The starter's judge, those that the operator listed, and the project's reward models."""
+        items = [JudgeShape(name=j.name, kind=j.kind, about=j.about) for j in application.evaluations.judges()]
+        return Page(items=items, next_cursor=None)
+
+    @router.post(
+        "/evaluations",
+        summary="Queue an evaluation by a judge",
+        status_code=201,
+        response_model=EvaluationShape,
+        responses={**errors_for(404, 422), 200: {"model": EvaluationShape, "description": "it waits or runs already"}},
+    )
+    def start(body: NewEvaluation, response: Response) -> EvaluationShape:
+        """One runs at a time, in a process of its own; the others wait in the order they were queued."""
+        view, new = application.evaluations.start(**body.model_dump())
+        response.status_code = 201 if new else 200
+        return _shape(view)
+
+    @router.post(
+        "/evaluations/estimate",
+        summary="What an evaluation would take",
+        response_model=EstimateShape,
+        responses=errors_for(404, 422),
+    )
+    def estimate(body: NewEvaluation) -> EstimateShape:
+        """Starts nothing and asks nobody. The evaluation tells the exact figures once its texts are there."""
+        plan = application.evaluations.plan(**body.model_dump())
+        figures = asdict(plan.estimate) | {"most": plan.most}
+        return EstimateShape(prompts=plan.prompts, budget=plan.budget, **figures)
+
     @router.get(
         "/evaluations", summary="List evaluations", response_model=Page[EvaluationShape], responses=errors_for(422)
     )
     def list_all(limit: Limit = 50, cursor: Cursor = None) -> Page[EvaluationShape]:
         """Oldest first."""
-        with application.database.read() as session:
-            page, last = divide(list_evaluations(session, after=number_of(cursor) or 0, limit=limit + 1), limit)
-            items = [_shape(session, evaluation) for evaluation in page]
-        return Page(items=items, next_cursor=str(last.id) if last else None)
+        found = application.evaluations.list(after=number_of(cursor) or 0, limit=limit + 1)
+        page, last = divide(found, limit)
+        return Page(items=[_shape(v) for v in page], next_cursor=str(last.evaluation.id) if last else None)
 
     @router.get(
         "/evaluations/{evaluation_id}",
@@ -71,8 +134,18 @@ def routes(application: "Application") -> APIRouter:
         responses=errors_for(404, 422),
     )
     def get(evaluation_id: RowId) -> EvaluationShape:
-        with application.database.read() as session:
-            return _shape(session, get_evaluation(session, evaluation_id))
+        return _shape(application.evaluations.get(evaluation_id))
+
+    @router.post(
+        "/evaluations/{evaluation_id}/cancel",
+        summary="Stop an evaluation",
+        response_model=EvaluationShape,
+        responses=errors_for(404, 409, 422),
+    )
+    def cancel(evaluation_id: RowId) -> EvaluationShape:
+        """One that waits is cancelled at once, one that runs within seconds. What was judged stays stored: the same
+        evaluation asked for again goes on from there."""
+        return _shape(application.evaluations.cancel(evaluation_id))
 
     @router.get(
         "/evaluations/{evaluation_id}/verdicts",
@@ -91,35 +164,39 @@ def routes(application: "Application") -> APIRouter:
     return router
 
 
-def _shape(session: Session, evaluation: Evaluation) -> EvaluationShape:
+def _shape(view: EvaluationView) -> EvaluationShape:
+    evaluation = view.evaluation
     assert evaluation.id is not None
     return EvaluationShape(
         id=evaluation.id,
         candidate=evaluation.candidate_id,
         baseline=evaluation.baseline,
-        judge=evaluation.judge_id,
+        judge=view.judge,
         run_id=evaluation.run_id,
         status=evaluation.status,
         config=finite(evaluation.config),
+        stage=evaluation.stage,
         step=evaluation.step,
         total_steps=evaluation.total_steps,
-        win_rate=_rate([s.score for s in scores_of(session, evaluation.id)]),
+        left_s=view.left_s,
+        win_rate=_rate(view),
+        verdicts=view.verdicts,
         error=evaluation.error,
         created_at=evaluation.created_at,
+        started_at=evaluation.started_at,
         finished_at=evaluation.finished_at,
     )
 
 
-def _rate(scores: list[float]) -> MeasuredRate | None:
-    if not scores:
+def _rate(view: EvaluationView) -> MeasuredRate | None:
+    if view.rate is None:
         return None
-    result = win_rate(scores)
     return MeasuredRate(
-        rate=result.rate,
-        low=result.interval.low,
-        high=result.interval.high,
-        n=result.n,
-        n_effective=result.n_effective,
+        rate=view.rate.rate,
+        low=view.rate.interval.low,
+        high=view.rate.interval.high,
+        n=view.rate.n,
+        n_effective=view.rate.n_effective,
     )
 
 

@@ -11,7 +11,7 @@ from app.ui.train_tab import schedule_html
 if TYPE_CHECKING:
     from app.main import Application
 
-HIDDEN = {"token"}
+HIDDEN = {"token", "judge_key"}
 
 
 class SettingsTab:

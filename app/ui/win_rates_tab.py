@@ -7,6 +7,7 @@ import gradio as gr
 from app.leaderboard import leaderboard, pair_matrix, sources
 from app.ui.actions import Payload, bind, text_of
 from app.ui.charts import MOST_CHECKPOINTS, newest, win_rate_figure
+from app.ui.evaluate_form import EvaluateForm
 from app.ui.html import loading, render
 from app.ui.verdicts_page import VerdictsPage
 from app.verdicts import item_of
@@ -32,6 +33,7 @@ class WinRatesTab:
                 head = gr.HTML(elem_id="win-rates-head", apply_default_css=False)
                 plot = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
                 table = gr.HTML(elem_id="win-rates-table", apply_default_css=False)
+            EvaluateForm(self._application).build()
             board = gr.HTML(elem_id="leaderboard", elem_classes="card listing", apply_default_css=False)
             bind("refresh-win-rates", self.refresh, [head, plot, table, board])
             bind("pick-baseline", self.show, [head, plot, table])

@@ -7,18 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from judging import reply, serving
 
 from app import cli
-from app.judged_texts import build_cases, chosen_texts, texts_of_file
-from app.judging import JudgeOptions, opened
 from app.project import bind_model
 from storage.database import Database
 from storage.errors import Invalid
 from storage.evaluations import list_evaluations, verdicts_of
 from storage.prompts import record_prompt
 from storage.tables import Judge, Split, VerdictKind
+from trainer.evaluation.judged_texts import build_cases, chosen_texts, texts_of_file
+from trainer.evaluation.judging import JudgeOptions, opened
 
 Evaluate = Callable[..., dict[str, Any]]
 QUESTIONS = [f"What is {word}?" for word in ("air", "fire", "water", "earth", "time", "space", "sleep", "salt")]
@@ -141,3 +142,23 @@ def test_a_checkpoint_of_the_project_judges_by_its_id(tmp_path: Path, tiny_model
     shutil.copytree(tiny_model_dir, tmp_path / "checkpoints" / "sft-0001")
     with opened(tmp_path, JudgeOptions(["sft-0001"]), device="cpu", base="") as bench:
         assert bench.judge.kind == "local" and bench.judge.name.endswith("checkpoints/sft-0001:word:helpful")
+
+
+def test_a_judges_connections_are_closed_with_it_even_where_its_panel_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[httpx.Client] = []
+    create = httpx.Client.__init__
+
+    def remember(client: httpx.Client, *arguments: Any, **named: Any) -> None:
+        made.append(client)
+        create(client, *arguments, **named)
+
+    monkeypatch.setattr(httpx.Client, "__init__", remember)
+    server = "http://127.0.0.1:9/v1#m"
+    with opened(tmp_path, JudgeOptions([server], way="text"), device="cpu", base="") as bench:
+        assert bench.judge.kind == "endpoint" and not made[0].is_closed
+    with pytest.raises(Invalid, match="two or more different judges"):
+        with opened(tmp_path, JudgeOptions([server, server], way="text"), device="cpu", base=""):
+            pass
+    assert len(made) == 3 and all(client.is_closed for client in made)

@@ -27,6 +27,8 @@ from app import errors, security
 from app.api import install_routes
 from app.chat import Chat
 from app.comparisons import ComparisonMaker
+from app.evaluation_clock import EvaluationClock
+from app.evaluations import Evaluations
 from app.labelling import Labelling
 from app.main import Application
 from app.promotion import Promotion
@@ -36,6 +38,7 @@ from app.settings import Settings
 from app.ui.page import mount_page
 from storage.database import Database
 from trainer.decoding import Generated, RowUpdate
+from trainer.launcher import Launcher
 from trainer.sampling import Sampling
 
 CHROMIUM = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -92,15 +95,15 @@ class World:
 
 
 class _Clock:
-    """The scheduler of this world: comparisons are refilled, no run is launched."""
+    """The scheduler of this world: comparisons are refilled, no training run is launched."""
 
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
 
 
-def build(data_dir: Path) -> tuple[FastAPI, Application, Script]:
-    settings = Settings(data_dir=data_dir, port=0)
+def build(data_dir: Path, **given: Any) -> tuple[FastAPI, Application, Script]:
+    settings = Settings(data_dir=data_dir, port=0, **given)
     database = Database.in_directory(data_dir)
     database.migrate()
     slot = FakeSlot(current_id="initial")
@@ -112,8 +115,19 @@ def build(data_dir: Path) -> tuple[FastAPI, Application, Script]:
     maker = ComparisonMaker(database, engine, ahead=6, sampling=Sampling(max_new_tokens=160))
     chat = Chat(database, engine, sampling=Sampling(temperature=0.7, max_new_tokens=160))
     clock: Any = _Clock()
+    launcher = Launcher(data_dir, database.url, settings.model_source, "cpu", 8)
     application = Application(
-        settings, database, slot, engine, Labelling(database, maker), chat, runs, promotion, clock
+        settings,
+        database,
+        slot,
+        engine,
+        Labelling(database, maker),
+        chat,
+        runs,
+        promotion,
+        clock,
+        Evaluations(database, settings),
+        EvaluationClock(database, launcher, data_dir=data_dir),
     )
     app = FastAPI(title="PrefLoop", lifespan=_refilling(application))
     app.state.application = application
@@ -131,6 +145,7 @@ def _refilling(application: Application) -> Any:
         def refill() -> None:
             while not ended.wait(0.1):
                 application.labelling.refill()
+                application.evaluation_clock.tick()
 
         thread = threading.Thread(target=refill, daemon=True)
         thread.start()
@@ -143,12 +158,17 @@ def _refilling(application: Application) -> Any:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Start a world in a folder of its own: `serve(history=True)` has runs, choices and conversations in it."""
+    """Start a world in a folder of its own: `serve(history=True)` has runs, choices and conversations in it; `rows`
+    fills it otherwise, and settings of the app can be given."""
     stops: list[Callable[[], None]] = []
 
-    def start(*, history: bool = False, prompts: int = 40) -> World:
-        app, application, engine = build(tmp_path / "data")
-        if history:
+    def start(
+        *, history: bool = False, prompts: int = 40, rows: Callable[..., None] | None = None, **settings: Any
+    ) -> World:
+        app, application, engine = build(tmp_path / "data", **settings)
+        if rows is not None:
+            rows(application.database, tmp_path / "data")
+        elif history:
             record_history(application.database, tmp_path / "data", slot=application.slot)
         else:
             record_prompts(application.database, train=prompts, heldout=4)
@@ -167,6 +187,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., World]]:
         def stop() -> None:
             server.should_exit = True
             thread.join(timeout=10)
+            application.evaluation_clock.stop()
             application.database.close()
 
         stops.append(stop)

@@ -65,14 +65,14 @@ def test_a_pid_that_another_process_has_by_now_is_not_waited_for() -> None:
     assert TrainerProcess(os.getpid(), started_at=0.0).wait(timeout_s=0.2)
 
 
-def test_the_judges_key_goes_through_the_pipe_and_not_the_command_line(
+def test_the_judges_key_goes_through_the_environment_and_not_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     echo = tmp_path / "python"
-    echo.write_text('#!/bin/sh\necho "$@"\necho "on stdin: $(cat)"\n')
+    echo.write_text('#!/bin/sh\necho "$@"\necho "told: $PREFLOOP_JUDGE_KEY"\n')
     echo.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(echo))
     launcher = Launcher(tmp_path, "sqlite://", "starter", "cpu", 8, GateOptions(judge="starter", key="secret"))
     assert launcher.launch("dpo-0001").wait(timeout_s=20)
     command, said = (tmp_path / "runs" / "dpo-0001" / "log").read_text().splitlines()
-    assert "secret" not in command and '"judge": "starter"' in command and said == "on stdin: secret"
+    assert "secret" not in command and '"judge": "starter"' in command and said == "told: secret"

@@ -64,6 +64,11 @@ def sample(
     return made
 
 
+def is_sampled(policy: Policy, prompts: Sequence[HeldoutPrompt], *, folder: Path) -> bool:
+    """Whether `sample` would only read."""
+    return (folder / f"{_key(policy, prompts)}.jsonl").exists()
+
+
 def fit_prompt(policy: Policy, prompt: HeldoutPrompt) -> list[int]:
     """The prompt's token ids as `sample` gives them to the model. Raises PromptTooLong and PromptRefused."""
     return fit_messages(

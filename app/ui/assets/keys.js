@@ -14,7 +14,7 @@
     "pick-baseline": ["refresh-win-rates"], "pick-board": ["refresh-win-rates"], "refresh-win-rates": ["pick-baseline", "pick-board"],
     verdicts: ["judge-verdict"], "judge-verdict": ["verdicts"] };
   const pending = {}, underway = {}, refreshed = {}, clientIds = {};
-  let shown = { id: "", at: 0 }, waiting = null, said = "", looked = "";
+  let shown = { id: "", at: 0 }, waiting = null, said = "", looked = "", polled = "";
 
   const $ = (selector, root = document) => root.querySelector(selector);
   const prefloop = (window.prefloop = {
@@ -110,11 +110,20 @@
     if (document.hidden) return;
     const { page, item } = place(), now = Date.now();
     if (now - (refreshed.header ?? 0) > 4000 && send("refresh-header")) refreshed.header = now;
+    follow(page, now);
     const every = $(`#page-${page} [data-poll]`) ? 1000 : EVERY_MS[page];
     if (!every || now - (refreshed[page] ?? 0) < every) return;
     refresh(page);
     if (page === "train") look(page, item);
     if ($(`#page-${page} [data-poll]`)) send(`show-${page}`);
+  }
+
+  // What asks to be followed, data-polls="name", is asked for each second; once it no longer does, it has ended.
+  function follow(page, now) {
+    const name = $(`#page-${page} [data-polls]`)?.dataset.polls ?? "";
+    if (polled && !name) refresh(page);
+    polled = name;
+    if (name && now - (refreshed[name] ?? 0) >= 1000 && send(name)) refreshed[name] = now;
   }
 
   function start() {

@@ -274,7 +274,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("candidate_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("baseline", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("judge_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("judge_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("run_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column(
             "status",
@@ -293,12 +293,17 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("config", sa.JSON(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("stage", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("total_steps", sa.Integer(), nullable=False),
+        sa.Column("stage_started_at", storage.tables.UTCDateTime(), nullable=True),
         sa.Column("pid", sa.Integer(), nullable=True),
         sa.Column("process_started_at", sa.Float(), nullable=True),
         sa.Column("error", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("created_at", storage.tables.UTCDateTime(), nullable=False),
+        sa.Column("started_at", storage.tables.UTCDateTime(), nullable=True),
         sa.Column("finished_at", storage.tables.UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["candidate_id"],
@@ -317,6 +322,13 @@ def upgrade() -> None:
     with op.batch_alter_table("evaluation", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_evaluation_candidate_id"), ["candidate_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_evaluation_run_id"), ["run_id"], unique=False)
+        batch_op.create_index(
+            "one_active_evaluation",
+            ["status"],
+            unique=True,
+            sqlite_where=sa.text("status = 'running'"),
+            postgresql_where=sa.text("status = 'running'"),
+        )
 
     op.create_table(
         "gate_decision",
@@ -619,6 +631,11 @@ def downgrade() -> None:
 
     op.drop_table("gate_decision")
     with op.batch_alter_table("evaluation", schema=None) as batch_op:
+        batch_op.drop_index(
+            "one_active_evaluation",
+            sqlite_where=sa.text("status = 'running'"),
+            postgresql_where=sa.text("status = 'running'"),
+        )
         batch_op.drop_index(batch_op.f("ix_evaluation_run_id"))
         batch_op.drop_index(batch_op.f("ix_evaluation_candidate_id"))
 

@@ -15,6 +15,7 @@ from app.api import install_routes
 from app.chat import Chat
 from app.comparisons import ComparisonMaker
 from app.equal_length import EqualLength
+from app.evaluations import Evaluations
 from app.labelling import Labelling
 from app.promotion import Promotion
 from app.runs import Runs
@@ -60,6 +61,7 @@ class Parts:
         self.labelling = Labelling(
             self.database, ComparisonMaker(self.database, self.engine, ahead=4, sampling=SAMPLING)
         )
+        self.evaluations = Evaluations(self.database, self.settings)
         self.chat = Chat(self.database, self.engine, sampling=SAMPLING)
         self.win_rates, self.equal_length = WinRates(self.database), EqualLength(self.database)
 

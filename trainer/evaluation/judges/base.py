@@ -7,9 +7,10 @@ reading and must do so from the reply alone, so that a mended parser costs no ca
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Messages = Sequence[Mapping[str, str]]
+Kind = Literal["starter", "similarity", "endpoint", "reward_model", "local"]
 OnReply = Callable[[int, "Reply"], None]
 
 

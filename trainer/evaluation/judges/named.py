@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from trainer.evaluation.judges.base import Judge
+from trainer.evaluation.judges.base import Judge, Kind
 from trainer.evaluation.judges.budget import Ledger, Prices
 from trainer.evaluation.judges.cache import ReplyCache
 from trainer.evaluation.judges.endpoint import EndpointJudge, Way
@@ -42,30 +42,51 @@ class JudgeSettings:
 def open_judges(sources: Sequence[str], settings: JudgeSettings, cache: ReplyCache, *, rule: Rule) -> Judge | Panel:
     """The judge, or of several sources the panel of them. Raises ValueError, FileNotFoundError and JudgeRefused."""
     ledger = Ledger(settings.prices, settings.budget)  # one budget for all
-    judges = [open_judge(source, settings, cache, ledger) for source in sources]
-    return judges[0] if len(judges) == 1 else Panel(tuple(judges), rule)
+    judges: list[Judge] = []
+    try:
+        for source in sources:
+            judges.append(open_judge(source, settings, cache, ledger))
+        return judges[0] if len(judges) == 1 else Panel(tuple(judges), rule)
+    except BaseException:
+        for judge in judges:
+            close_judges(judge)
+        raise
+
+
+def close_judges(judge: Judge | Panel) -> None:
+    """Give back the connections of a judge, or of a panel's members; local ones hold none."""
+    for one in judge.members if isinstance(judge, Panel) else (judge,):
+        if isinstance(one, EndpointJudge):
+            one.close()
+
+
+def kind_of(source: str) -> Kind:
+    """What `source` names, without opening it."""
+    if source.startswith(("http://", "https://")):
+        return "endpoint"
+    if source == "starter":
+        return "starter"
+    if source.partition(":")[0] == "similarity":
+        return "similarity"
+    folder = Path(source).expanduser()
+    if is_starter_judge(folder):
+        return "starter"
+    return "reward_model" if is_checkpoint(folder) and read_manifest(folder).kind == "reward_model" else "local"
 
 
 def open_judge(source: str, settings: JudgeSettings, cache: ReplyCache, ledger: Ledger) -> Judge:
     """The judge that `source` names. Raises ValueError for a way that its kind does not know."""
-    if source.startswith(("http://", "https://")):
+    kind = kind_of(source)
+    if kind == "endpoint":
         return _endpoint(source, settings, cache, ledger)
-    if source == "starter":
-        if not JUDGE_WEIGHTS.is_dir():
-            raise FileNotFoundError(
-                "the starter's judge is not part of this installation; train it with prefloop starter build --judge, "
-                "and give its folder, or name another judge"
-            )
-        return StarterJudge(JUDGE_WEIGHTS)
-    if source.partition(":")[0] == "similarity":
+    if kind == "similarity":
         return SimilarityJudge(source.partition(":")[2] or CHRF)
-    folder = Path(source).expanduser()
-    if is_starter_judge(folder):
-        return StarterJudge(folder)
-    if is_checkpoint(folder) and read_manifest(folder).kind == "reward_model":
+    if kind == "starter":
+        return StarterJudge(_starters_folder(source))
+    if kind == "reward_model":
         from trainer.evaluation.judges.reward_model import RewardModelJudge
 
-        return RewardModelJudge(folder, device=settings.device)
+        return RewardModelJudge(Path(source).expanduser(), device=settings.device)
     from trainer.evaluation.judges.local import LocalJudge
     from trainer.evaluation.judges.local import Way as LocalWay
 
@@ -73,6 +94,18 @@ def open_judge(source: str, settings: JudgeSettings, cache: ReplyCache, ledger: 
         raise ValueError(f"a local judge cannot be asked by {settings.way!r}; use auto, word or reasons")
     way: LocalWay = "reasons" if settings.way == "reasons" else "word"
     return LocalJudge(source, settings.rubric, way=way, device=settings.device, base=settings.base)
+
+
+def _starters_folder(source: str) -> Path:
+    """Raises FileNotFoundError where the embedded judge is asked for and not there."""
+    if source != "starter":
+        return Path(source).expanduser()
+    if not JUDGE_WEIGHTS.is_dir():
+        raise FileNotFoundError(
+            "the starter's judge is not part of this installation; train it with prefloop starter build --judge, "
+            "and give its folder, or name another judge"
+        )
+    return JUDGE_WEIGHTS
 
 
 def _endpoint(source: str, settings: JudgeSettings, cache: ReplyCache, ledger: Ledger) -> EndpointJudge:

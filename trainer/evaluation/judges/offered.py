@@ -27,6 +27,7 @@ def offered_way(open_judge: Callable[[Way], EndpointJudge], cache: ReplyCache) -
     Raises JudgeRefused where it gives none in any.
     """
     last = open_judge("text")
+    last.close()  # only its address and model are wanted
     name = f"way:{last.url}#{last.model}"
     if (known := cache.fact(name)) in get_args(Way):
         return known  # type: ignore[no-any-return]

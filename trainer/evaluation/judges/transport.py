@@ -99,7 +99,7 @@ def _once(client: httpx.Client, url: str, payload: dict[str, Any], timeout_s: fl
         raise _Again(f"nothing answers at {url} ({error})") from error
     except httpx.HTTPError as error:
         raise _Again(f"the connection broke ({type(error).__name__}: {error})", billed=True) from error
-    said = " ".join(body[: 4 * SHOWN].decode("utf-8", "replace").split())[:SHOWN]
+    said = _without_key(client, " ".join(body[: 4 * SHOWN].decode("utf-8", "replace").split()))[:SHOWN]
     if status in NEVER:
         raise JudgeRefused(
             f"{url} answers {status}: {said}. Check the address, the model's name and PREFLOOP_JUDGE_KEY."
@@ -116,6 +116,12 @@ def _once(client: httpx.Client, url: str, payload: dict[str, Any], timeout_s: fl
     if not isinstance(value, dict):
         raise _Again(f"the reply is not a JSON object: {said!r}", status=200, billed=True)
     return Answer(value, status=200)
+
+
+def _without_key(client: httpx.Client, text: str) -> str:
+    """Servers quote a wrong key in their refusal, which is logged and stored."""
+    key = client.headers.get("authorization", "").removeprefix("Bearer ")
+    return text.replace(key, "[key]") if key else text
 
 
 def _post(

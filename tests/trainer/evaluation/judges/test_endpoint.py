@@ -303,3 +303,12 @@ def test_an_address_without_a_model_takes_the_servers_only_one(tmp_path: Path) -
     with serving() as fake:
         judge = open_judge(fake.url, settings, ReplyCache(tmp_path / "c.sqlite"), Ledger(Prices()))
     assert isinstance(judge, EndpointJudge) and judge.model == "only-model"
+
+
+def test_a_key_that_the_server_quotes_is_not_repeated(tmp_path: Path) -> None:
+    key = "sk-very-secret"
+    refusal = Said(401, {"error": f"Incorrect API key provided: {key}"})
+    with serving(rule=lambda payload: refusal) as fake:
+        with pytest.raises(JudgeRefused, match=r"Incorrect API key provided: \[key\]") as told:
+            said(fake, tmp_path, key=key)
+    assert key not in str(told.value)

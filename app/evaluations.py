@@ -1,0 +1,204 @@
+"""Evaluations by a judge as a person meets them: what is compared, by whom and at what cost; start, stop, progress.
+
+Shared by the page and the API. Leaves out the process that judges (trainer/evaluation/evaluation_worker.py) and
+starting it (app/evaluation_clock.py).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session
+
+from app.judges import OfferedJudge, listed_judges, offered_judges
+from app.runs import left_s
+from app.settings import Settings
+from storage.checkpoints import INITIAL, get_checkpoint, list_checkpoints
+from storage.database import Database
+from storage.errors import Invalid, Refused
+from storage.evaluation_queue import asked_evaluations, queue_evaluation, request_evaluation_cancel
+from storage.evaluations import count_verdicts, get_evaluation, list_evaluations, score_values
+from storage.pairs import preference_pairs
+from storage.prompts import offered_prompts
+from storage.tables import Checkpoint, CheckpointKind, Evaluation, RunStatus, Split, now
+from trainer.evaluation.estimating import Expected, estimate_before
+from trainer.evaluation.judged_texts import CHOSEN, MOST_PROMPTS
+from trainer.evaluation.judges.budget import Estimate, Prices
+from trainer.evaluation.judges.rubric import read_rubric
+from trainer.evaluation.nesting import nested
+from trainer.evaluation.samples import SAMPLING
+from trainer.evaluation.statistics import WinRate, win_rate
+
+LEAST_PROMPTS = 8
+RUBRIC = "helpful"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An evaluation that could be started: on how many prompts, and at most what it takes. `budget` ends it."""
+
+    candidate: str
+    baseline: str
+    judge: OfferedJudge
+    prompts: int
+    estimate: Estimate
+    budget: float | None
+
+    @property
+    def most(self) -> float:
+        """The most that it can spend."""
+        return self.estimate.most if self.budget is None else min(self.estimate.most, self.budget)
+
+
+@dataclass(frozen=True)
+class EvaluationView:
+    """An evaluation with what people want to know of it. The rate is None while there is none that can be trusted."""
+
+    evaluation: Evaluation
+    judge: str
+    rate: WinRate | None
+    verdicts: dict[str, int]
+    left_s: float | None
+
+
+Views = list[EvaluationView]  # `list` is also a method of Evaluations
+Offered = list[OfferedJudge]
+
+
+class Evaluations:
+    """The evaluations of one project, seen from the web app. Raises Refused for settings that cannot be used."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._listed = listed_judges(settings.judges)
+        self._starter = settings.serves_starter
+        self._prices = Prices(settings.judge_price_read, settings.judge_price_written)
+        self._budget = settings.judge_budget
+        if self._budget is not None and self._prices == Prices():
+            raise Refused(
+                f"PREFLOOP_JUDGE_BUDGET is {self._budget:g}, which means nothing without prices.",
+                hint="Set PREFLOOP_JUDGE_PRICE_READ and PREFLOOP_JUDGE_PRICE_WRITTEN to what a million tokens cost.",
+            )
+
+    def judges(self) -> Offered:
+        """Those that may be chosen."""
+        with self._database.read() as session:
+            return self._judges(session)
+
+    def sides(self) -> list[Checkpoint]:
+        """Checkpoints that write, newest first, the initial one last."""
+        with self._database.read() as session:
+            found = [c for c in list_checkpoints(session) if c.kind is not CheckpointKind.reward_model]
+        return sorted(reversed(found), key=lambda c: c.id == INITIAL)
+
+    def plan(self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS) -> Plan:
+        """What the evaluation would take; asks nobody. Raises Invalid and NotFound for what cannot be compared."""
+        with self._database.read() as session:
+            return self._plan(session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts)
+
+    def start(
+        self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS
+    ) -> tuple[EvaluationView, bool]:
+        """Queue it; whether it is new. The same one, while it waits or runs, is given back. Raises like plan."""
+        with self._database.write() as session:
+            plan = self._plan(session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts)
+            paid = plan.judge.kind == "endpoint"
+            config = {
+                "asked": {"judge": plan.judge.name, "prompts": prompts},
+                "judging": {
+                    "source": plan.judge.source,
+                    "price_read": self._prices.input if paid else 0.0,
+                    "price_written": self._prices.output if paid else 0.0,
+                    "budget": self._budget if paid else None,
+                },
+            }
+            evaluation, new = queue_evaluation(session, candidate_id=candidate, baseline=baseline, config=config)
+            return _view(session, evaluation), new
+
+    def cancel(self, evaluation_id: int) -> EvaluationView:
+        """Ask it to stop; what was judged stays stored. Raises Conflict when it is over."""
+        with self._database.write() as session:
+            return _view(session, request_evaluation_cancel(session, evaluation_id))
+
+    def get(self, evaluation_id: int) -> EvaluationView:
+        with self._database.read() as session:
+            return _view(session, get_evaluation(session, evaluation_id))
+
+    def list(self, *, after: int = 0, limit: int = 50) -> Views:
+        """All, the gate's too, oldest first."""
+        with self._database.read() as session:
+            return [_view(session, e) for e in list_evaluations(session, after=after, limit=limit)]
+
+    def newest(self, *, limit: int) -> Views:
+        """Those that somebody asked for, newest first."""
+        with self._database.read() as session:
+            return [_view(session, e) for e in asked_evaluations(session, limit=limit)]
+
+    def _judges(self, session: Session) -> Offered:
+        return offered_judges(session, listed=self._listed, starter=self._starter)
+
+    def _plan(self, session: Session, *, candidate: str, baseline: str, judge: str, prompts: int) -> Plan:
+        judges = {one.name: one for one in self._judges(session)}
+        if judge not in judges:
+            raise Invalid(
+                f"There is no judge {judge[:100]!r} here.",
+                hint=f"There are {', '.join(judges)}."
+                if judges
+                else "List some with PREFLOOP_JUDGES, or train a reward model.",
+            )
+        if not LEAST_PROMPTS <= prompts <= MOST_PROMPTS:
+            raise Invalid(f"{prompts} prompts were asked for.", hint=f"Take {LEAST_PROMPTS} to {MOST_PROMPTS}.")
+        if candidate == baseline:
+            raise Invalid(f"{candidate} would be compared with itself.", hint="Choose two that differ.")
+        for side in (candidate, baseline):
+            if side != CHOSEN or side == candidate:
+                _check_writes(session, side)
+        expected = _expected(session, prompts, chosen=baseline == CHOSEN)
+        chosen = judges[judge]
+        paid = chosen.kind == "endpoint"
+        estimate = estimate_before(
+            expected,
+            kind=chosen.kind,
+            rubric=read_rubric(RUBRIC),
+            prices=self._prices if paid else Prices(),
+            sample_tokens=SAMPLING.max_new_tokens,
+        )
+        return Plan(candidate, baseline, chosen, len(expected), estimate, self._budget if paid else None)
+
+
+def _check_writes(session: Session, checkpoint_id: str) -> None:
+    if get_checkpoint(session, checkpoint_id).kind is CheckpointKind.reward_model:
+        raise Invalid(
+            f"{checkpoint_id} is a reward model; it writes nothing that could be compared.",
+            hint="It can be chosen as the judge.",
+        )
+
+
+def _expected(session: Session, count: int, *, chosen: bool) -> list[Expected]:
+    """The held-out prompts, as far as can be told without a tokenizer; those too long for it drop out later."""
+    prompts = nested(offered_prompts(session, splits=[Split.heldout]), count)
+    if not prompts:
+        raise Invalid("There are no held-out prompts.", hint="Import some: prefloop import --format prompts FILE.")
+    if not chosen:
+        return [Expected(p.messages, p.reference) for p in prompts]
+    texts = {pair.prompt_id: pair.chosen.text for pair in preference_pairs(session, splits=[Split.heldout])}
+    found = [Expected(p.messages, p.reference, texts[p.id]) for p in prompts if p.id in texts]
+    if not found:
+        raise Invalid(
+            f"None of the {len(prompts)} held-out prompts has a chosen text.",
+            hint="Import pairs with --split heldout, or take a checkpoint as the baseline.",
+        )
+    return found
+
+
+def _view(session: Session, evaluation: Evaluation) -> EvaluationView:
+    assert evaluation.id is not None
+    config: dict[str, Any] = evaluation.config
+    scores = score_values(session, evaluation.id)
+    over = evaluation.status is RunStatus.succeeded
+    return EvaluationView(
+        evaluation,
+        judge=config.get("asked", {}).get("judge") or evaluation.judge_id or "",
+        rate=win_rate(scores) if scores and config.get("trusted", True) else None,
+        verdicts=count_verdicts(session, evaluation.id) if over else {},
+        left_s=left_s(evaluation, now()),
+    )
