@@ -18,6 +18,7 @@ from app.evaluations import Evaluations
 from app.settings import Settings
 from storage.database import Database
 from storage.tables import Evaluation, RunStatus
+from trainer.gate_options import GateOptions
 from trainer.launcher import Launcher
 
 pytestmark = pytest.mark.slow
@@ -78,7 +79,7 @@ def judged(tmp_path: Path, database: Database, tiny_model_dir: Path) -> Iterator
 
     with serving(rule=rule) as fake:
         settings = Settings(data_dir=data_dir, model=str(tiny_model_dir), judges=f"slow={fake.url}#m", judge_key=KEY)
-        launcher = Launcher(data_dir, database.url, str(tiny_model_dir), "cpu", 8, KEY)
+        launcher = Launcher(data_dir, database.url, str(tiny_model_dir), "cpu", 8, GateOptions(key=KEY))
         clock = EvaluationClock(database, launcher, data_dir=data_dir)
         yield Judged(Evaluations(database, settings), clock, data_dir, fake, go)
         go.set()

@@ -1,6 +1,7 @@
 """The judge: what it is taught is true, how a comparison is written, how a verdict is read."""
 
 from collections import Counter
+from dataclasses import replace
 from math import log
 from pathlib import Path
 from random import Random
@@ -151,7 +152,8 @@ def test_only_the_verdict_has_weight_when_the_judge_is_trained(tokenizer: Tokeni
     conversation = draw_judgement(Random(6))
     ids, weights = encode(conversation, tokenizer, recipe.plan.user_weight)
     assert sum(weights) == len(tokenizer.encode(conversation.messages[-1]["content"]).ids) + 1
-    batch = Stream(tokenizer, 0, recipe.plan).next_batch(0.0)
+    comparisons = replace(recipe.plan, shares=((1.01, {"judge": 1.0}),), first_shares={"judge": 1.0})
+    batch = Stream(tokenizer, 0, comparisons).next_batch(0.0)
     assert 0 < batch.weights.sum() < 0.1 * batch.weights.numel() and len(ids) == len(weights)
 
 
