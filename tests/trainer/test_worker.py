@@ -39,7 +39,7 @@ def finish(project: TrainingProject, algorithm: str, **config: object) -> str:
 
 
 def test_a_dpo_run_ends_with_a_checkpoint_its_lineage_and_a_decision_with_reasons(project: TrainingProject) -> None:
-    run_id = finish(project, "dpo", epochs=2)
+    run_id = finish(project, "dpo", epochs=2, loss_type="sigmoid", loss_weights="1")
     with project.database.read() as session:
         checkpoint = get_checkpoint(session, run_id)
         decision = get_gate_decision(session, run_id)
