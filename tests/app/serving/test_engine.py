@@ -111,7 +111,7 @@ def test_many_clients_through_many_swaps_get_whole_completions_of_the_checkpoint
     clients = [threading.Thread(target=client, args=(number,)) for number in range(8)]
     for thread in clients:
         thread.start()
-    for name in "bcabca":
+    for name in "bcabcab":  # not back to the first one
         slot.swap(name, lambda name=name: make_policy(name), expected_digest=f"digest of {name}")
         time.sleep(0.03)
     swapped.set()
