@@ -18,7 +18,7 @@ from trainer.evaluation.judges.base import Judge, Usage
 from trainer.evaluation.judges.budget import Prices
 from trainer.evaluation.judges.cache import FILE, ReplyCache
 from trainer.evaluation.judges.identity import ASKED_BY_RUBRIC, judge_id
-from trainer.evaluation.judges.named import JudgeSettings, open_judges
+from trainer.evaluation.judges.named import JudgeSettings, close_judges, open_judges
 from trainer.evaluation.judges.panel import Panel
 from trainer.evaluation.judges.rubric import Rubric, read_rubric
 from trainer.evaluation.judges.transport import JudgeRefused, Patience
@@ -198,14 +198,16 @@ def opened_judge(options: GateOptions, *, data_dir: Path, device: str, base: str
     with ExitStack() as stack:
         try:
             cache = stack.enter_context(ReplyCache(data_dir / FILE))
-            made = _open(source, options, cache, data_dir=data_dir, device=device, base=base)
+            made = _open(source, options, cache, stack, data_dir=data_dir, device=device, base=base)
         except Exception as error:  # a name of the operator's, which may be wrong in any way
             log.exception("the judge could not be opened")
             made = GateJudge(None, None, None, problem=_problem(source, error))
         yield made
 
 
-def _open(source: str, options: GateOptions, cache: ReplyCache, *, data_dir: Path, device: str, base: str) -> GateJudge:
+def _open(
+    source: str, options: GateOptions, cache: ReplyCache, stack: ExitStack, *, data_dir: Path, device: str, base: str
+) -> GateJudge:
     rubric = read_rubric(options.rubric)
     settings = JudgeSettings(
         rubric,
@@ -219,6 +221,7 @@ def _open(source: str, options: GateOptions, cache: ReplyCache, *, data_dir: Pat
     )
     own = data_dir / "checkpoints" / source  # a checkpoint by its id
     judge = open_judges([str(own) if own.is_dir() else source], settings, cache, rule="majority")
+    stack.callback(close_judges, judge)
     if judge.kind == "starter" and not options.starter:
         raise ValueError("it knows the starter's descendants only; name another with PREFLOOP_GATE_JUDGE")
     if not judge.revision:  # asked here, because a folder that is not there is refused by it
