@@ -151,12 +151,12 @@ def _prompt_rows(judged: Judged, candidate: str, baseline: str, name: str) -> li
 
 
 def _order_rows(judged: Judged, candidate: str, baseline: str, name: str) -> list[Outcome]:
-    """One row per valid comparison with its order: what position and length preferences are made of."""
+    """One row per valid comparison with its order and what was said there: position and length preferences."""
     return [
-        replace(_row(v, candidate, baseline, name), score_a=one.score, order="ab" if one.candidate_first else "ba")
+        replace(_row(v, candidate, baseline, name), score_a=one.side, order="ab" if one.candidate_first else "ba")
         for v in judged.verdicts
         for one in v.shown
-        if one.score is not None
+        if one.side is not None
     ]
 
 

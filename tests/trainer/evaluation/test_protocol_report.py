@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from judging import RuleJudge, longer
 
-from trainer.evaluation.judges.base import Comparison
+from trainer.evaluation.judges.base import Comparison, Reading, Reply, Said
 from trainer.evaluation.judges.cache import ReplyCache
 from trainer.evaluation.protocol import Case, judge_cases
 from trainer.evaluation.protocol_report import constant_texts, protocol_figures
@@ -105,3 +105,15 @@ def test_the_figures_name_the_replies_they_rest_on(figures: Callable[..., dict[s
 
 def test_no_prompts_are_no_rate(figures: Callable[..., dict[str, Any]]) -> None:
     assert figures(RULE, [])["win_rate"] is None
+
+
+def test_ties_that_lean_a_little_are_no_flips(tmp_path: Path) -> None:
+    class Leaning(RuleJudge):
+        def read(self, reply: Reply) -> Reading:
+            return Reading(Said.tie, 0.52)  # of log-probabilities: a little for whatever is shown first
+
+    cases = [Case(str(n), ({"role": "user", "content": f"Say {n}"},), f"one {n}", f"two {n}") for n in range(12)]
+    judge = Leaning(lambda one: "[[tie]]")
+    judged = judge_cases(cases, judge, ReplyCache(tmp_path / "c.sqlite"))
+    found = protocol_figures(judged, judge, candidate="dpo-0001", baseline="initial")
+    assert found["verdicts"]["tie"] == 12 and found["position"]["flips"] == 0 and not found["position"]["alarm"]
