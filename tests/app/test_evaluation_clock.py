@@ -1,11 +1,11 @@
 """The clock's tick for evaluations, with processes that only pretend: launch once, tell of stops, mark the dead."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pretended_launcher import FakeLauncher, FakeProcess
 
 from app.evaluation_clock import EvaluationClock
 from storage.checkpoints import record_project
@@ -13,40 +13,6 @@ from storage.database import Database
 from storage.evaluation_queue import claim_evaluation, end_evaluation, queue_evaluation, request_evaluation_cancel
 from storage.evaluations import get_evaluation
 from storage.tables import Evaluation, RunStatus
-
-
-@dataclass
-class FakeProcess:
-    pid: int
-    started_at: float = 1.0
-    living: bool = True
-    terminated: int = 0
-
-    def alive(self) -> bool:
-        return self.living
-
-    def terminate(self) -> None:
-        self.terminated += 1
-
-    def wait(self, *, timeout_s: float) -> bool:
-        return True
-
-    def how_it_ended(self) -> str:
-        return "was killed by signal 9"
-
-
-@dataclass
-class FakeLauncher:
-    launched: list[tuple[int, FakeProcess]] = field(default_factory=list)
-    adopted: dict[int, FakeProcess] = field(default_factory=dict)
-
-    def launch_evaluation(self, evaluation_id: int) -> FakeProcess:
-        process = FakeProcess(pid=100 + len(self.launched))
-        self.launched.append((evaluation_id, process))
-        return process
-
-    def adopt(self, pid: int, started_at: float) -> FakeProcess:
-        return self.adopted.setdefault(pid, FakeProcess(pid, started_at))
 
 
 @pytest.fixture

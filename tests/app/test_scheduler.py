@@ -1,51 +1,17 @@
 """The clock's run tick with processes that only pretend: launch once, reap the dead, resume twice, tell of stops."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from labelled import record_choices
+from pretended_launcher import FakeLauncher, FakeProcess
 
 from app.runs import Runs
 from app.scheduler import Scheduler
 from storage.database import Database
 from storage.runs import claim_run, finish_run, get_run
 from storage.tables import RunStatus, TrainingRun
-
-
-@dataclass
-class FakeProcess:
-    pid: int
-    started_at: float = 1.0
-    living: bool = True
-    terminated: int = 0
-
-    def alive(self) -> bool:
-        return self.living
-
-    def terminate(self) -> None:
-        self.terminated += 1
-
-    def wait(self, *, timeout_s: float) -> bool:
-        return True
-
-    def how_it_ended(self) -> str:
-        return "was killed by signal 9"
-
-
-@dataclass
-class FakeLauncher:
-    launched: list[tuple[str, FakeProcess]] = field(default_factory=list)
-    adopted: dict[int, FakeProcess] = field(default_factory=dict)
-
-    def launch(self, run_id: str) -> FakeProcess:
-        process = FakeProcess(pid=100 + len(self.launched))
-        self.launched.append((run_id, process))
-        return process
-
-    def adopt(self, pid: int, started_at: float) -> FakeProcess:
-        return self.adopted.setdefault(pid, FakeProcess(pid, started_at))
 
 
 @pytest.fixture
