@@ -29,8 +29,8 @@ class TrainerProcess:
     child: subprocess.Popen[bytes] | None = None
 
     def alive(self) -> bool:
-        if self.child is not None and self.child.poll() is not None:
-            return False
+        if self.child is not None:  # killed, its first thread is a zombie while others still go: the status comes last
+            return self.child.poll() is None
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started_at) < SAME_START_S

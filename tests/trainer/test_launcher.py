@@ -47,6 +47,17 @@ def test_a_zombie_is_not_alive() -> None:
     assert not process.alive()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads outlive the first one in this way on Linux only")
+def test_a_child_whose_first_thread_ended_before_the_others_is_alive_until_its_status_is_known() -> None:
+    others = "threading.Thread(target=lambda: (time.sleep(0.5), os._exit(3))).start()"
+    process = start(f"import ctypes, os, threading, time; {others}; ctypes.CDLL(None).pthread_exit(None)")
+    deadline = time.monotonic() + 20
+    while process.alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert process.how_it_ended() == "ended with status 3"
+
+
 def test_a_process_told_to_stop_ends_and_says_how(sleeper: TrainerProcess) -> None:
     assert not sleeper.wait(timeout_s=0.05)
     sleeper.terminate()

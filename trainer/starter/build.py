@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from trainer.starter.card import RECORD, read_record
 from trainer.starter.corpus import draw_chat
+from trainer.starter.growth import take_over
 from trainer.starter.induction import build_in_copying
 from trainer.starter.judge.pairs import draw_judgement
 from trainer.starter.muon import Muon, split_parameters
@@ -41,7 +42,7 @@ from trainer.starter.network import (
     weighted_loss,
 )
 from trainer.starter.stream import REPEAT_WEIGHT, Batch, Plan, Stream, chat_plan
-from trainer.starter.tokenizer import END, PAD, save_tokenizer, train_tokenizer
+from trainer.starter.tokenizer import END, PAD, corpus_emoji, save_tokenizer, train_tokenizer, with_whole
 
 MUON_RATE = 0.02
 ADAM_RATE = 3e-3
@@ -140,7 +141,8 @@ class Training:
     """Everything a saved state holds: parameters, both optimisers, the stream, and what was done so far."""
 
     def __init__(self, tokenizer: Tokenizer, shape: Shape, seed: int, recipe: Recipe | None = None) -> None:
-        self.tokenizer, self.shape, self.seed = tokenizer, shape, seed
+        self.tokenizer, self.seed = tokenizer, seed
+        self.shape = shape = replace(shape, vocabulary=tokenizer.get_vocab_size())
         self.recipe = recipe or chat_recipe()
         self.parameters = create_parameters(shape, seed)
         build_in_copying(self.parameters, shape, seed)
@@ -192,16 +194,16 @@ class Training:
     def begin(cls, shape: Shape, seed: int, recipe: Recipe, start: Path | None) -> "Training":
         """A new training, from scratch or from the weights and tokenizer of the folder `start`.
 
-        Raises ValueError where the folder's weights have another shape.
+        Layers and emoji that the folder lacks are added, see `growth.py`. Raises ValueError where its shape differs.
         """
         if start is None:
             return cls(train_tokenizer(seed), shape, seed, recipe)
-        training = cls(Tokenizer.from_file(str(start / "tokenizer.json")), shape, seed, recipe)
-        given = load_file(start / "model.safetensors")
-        for name, p in training.parameters.items():
-            if name not in given or given[name].shape != p.shape:
-                raise ValueError(f"{start} has no {name} of shape {tuple(p.shape)}: name a folder of this shape.")
-            p.data.copy_(given[name].float())
+        known = Tokenizer.from_file(str(start / "tokenizer.json"))
+        training = cls(with_whole(known, corpus_emoji()), shape, seed, recipe)
+        try:
+            take_over(training.parameters, load_file(start / "model.safetensors"), training.tokenizer)
+        except ValueError as error:
+            raise ValueError(f"{start} cannot be trained further: {error} Name a folder of this shape.") from error
         return training
 
     def update(self, loss_of: Callable[[Batch], tuple[Tensor, Tensor]], progress: float) -> float:
@@ -255,7 +257,7 @@ def build(
 
     def loss_of(batch: Batch) -> tuple[Tensor, Tensor]:
         logits = forward(
-            training.parameters, shape, batch.ids, batch.positions, batch.documents, cos, sin, torch.bfloat16
+            training.parameters, training.shape, batch.ids, batch.positions, batch.documents, cos, sin, torch.bfloat16
         )
         return weighted_loss(logits, batch.targets, batch.weights, REPEAT_WEIGHT)
 
@@ -280,7 +282,7 @@ def build(
             saved = training.seconds
     if state is not None:
         training.save(state)
-    export(training.parameters, training.tokenizer, shape, out)
+    export(training.parameters, training.tokenizer, training.shape, out)
     record = {
         "recipe": recipe.name,
         "seed": seed,

@@ -19,10 +19,10 @@ ROPE_THETA = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The size of the network; the defaults have 3.05 million parameters."""
+    """The size of the network; the vocabulary is that of the tokenizer it is trained with."""
 
     width: int = 192
-    layers: int = 6
+    layers: int = 8
     heads: int = 4
     hidden: int = 512
     vocabulary: int = VOCABULARY

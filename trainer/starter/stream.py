@@ -19,7 +19,7 @@ from trainer.starter.corpus import draw_chat, draw_drill, draw_grounded, draw_sh
 from trainer.starter.grammar.copying import repeated_ids
 from trainer.starter.grammar.item import Conversation
 from trainer.starter.grammar.words import ADJECTIVES, HUES, NAMES, NOUNS, TOWNS
-from trainer.starter.tokenizer import END, PAD, ROLE_IDS, SPECIAL, VOCABULARY
+from trainer.starter.tokenizer import END, PAD, ROLE_IDS, SPECIAL
 
 ROW_LENGTHS = (128, 256, 512)
 BATCH_TOKENS = 4096
@@ -117,7 +117,7 @@ class Stream:
         self.plan = plan or chat_plan()
         self.rng = Random(seed)
         self.spent: dict[str, float] = dict.fromkeys(("repeat", *self.plan.draws), 0.0)
-        self.every = range(len(SPECIAL), VOCABULARY)
+        self.every = range(len(SPECIAL), tokenizer.get_vocab_size())
         self.common = sorted({tokenizer.encode(word).ids[0] for word in NAMES + NOUNS + ADJECTIVES + TOWNS + HUES})
         self.copies = "repeat" not in self.plan.first_shares  # once true, it stays so
         self.repeat_loss = 8.0  # nats, running mean

@@ -1,10 +1,15 @@
-"""The starter's tokenizer: byte-level BPE with 2,048 entries, trained on the corpus itself.
+"""The starter's tokenizer: byte-level BPE with 2,048 entries trained on the corpus itself, and its emoji after those.
 
-Ids 0 to 4 are <pad>, <end>, <system>, <user>, <assistant>. A turn is its role, its text and <end>. A space is put
+Ids 0 to 4 are <pad>, <end>, <system>, <user>, <assistant>. Every emoji of the corpus is one token: sampled in pieces
+they came out broken. A turn is its role, its text and <end>. A space is put
 before every text and taken away when decoding, so that "Anna" is one token at the start of a text and within it.
 Digits stand alone. Text comes back byte for byte, whatever its script.
 """
 
+import json
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -14,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from trainer.starter.corpus import draw_chat, draw_drill, draw_grounded
 from trainer.starter.grammar.item import Conversation
 
-VOCABULARY = 2048
+VOCABULARY = 2048  # without the emoji
 PAD, END, SYSTEM, USER, ASSISTANT = range(5)
 SPECIAL = ("<pad>", "<end>", "<system>", "<user>", "<assistant>")
 ROLE_IDS = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
@@ -45,15 +50,8 @@ def train_tokenizer(seed: int = 0, conversations: int = 30_000) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
-    rng = Random(seed)
-
-    def drawn() -> Conversation:
-        chance = rng.random()
-        return draw_chat(rng) if chance < 0.75 else draw_grounded(rng) if chance < 0.95 else draw_drill(rng)
-
-    texts = [message["content"] for _ in range(conversations) for message in drawn().messages]
     tokenizer.train_from_iterator(
-        texts,
+        _texts(seed, conversations),
         trainers.BpeTrainer(
             vocab_size=VOCABULARY,
             special_tokens=list(SPECIAL),
@@ -62,7 +60,42 @@ def train_tokenizer(seed: int = 0, conversations: int = 30_000) -> Tokenizer:
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         ),
     )
-    return tokenizer
+    return with_whole(tokenizer, corpus_emoji())
+
+
+def _texts(seed: int, conversations: int) -> list[str]:
+    rng = Random(seed)
+
+    def drawn() -> Conversation:
+        chance = rng.random()
+        return draw_chat(rng) if chance < 0.75 else draw_grounded(rng) if chance < 0.95 else draw_drill(rng)
+
+    return [message["content"] for _ in range(conversations) for message in drawn().messages]
+
+
+@cache
+def corpus_emoji() -> tuple[str, ...]:
+    """Every emoji that stands as a word of its own in 100,000 draws of the corpus, sorted."""
+    rng = Random(0)
+    words = {word for _ in range(100_000) for message in draw_chat(rng).messages for word in message["content"].split()}
+    return tuple(sorted(word for word in words if all(unicodedata.category(c) in {"So", "Mn"} for c in word)))
+
+
+def with_whole(tokenizer: Tokenizer, words: Iterable[str]) -> Tokenizer:
+    """The tokenizer with one token for each word (and for the beginnings that lead to it); ids there are stay.
+
+    The merges come last in rank, so no other text is encoded otherwise than before.
+    """
+    made = json.loads(tokenizer.to_str())
+    vocabulary, merges = made["model"]["vocab"], made["model"]["merges"]
+    for word in words:
+        whole, *rest = tokenizer.encode(word).tokens
+        for piece in rest:
+            if whole + piece not in vocabulary:
+                vocabulary[whole + piece] = len(vocabulary)
+                merges.append([whole, piece])
+            whole += piece
+    return Tokenizer.from_str(json.dumps(made))
 
 
 def as_transformers(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:

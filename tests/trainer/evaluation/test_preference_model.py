@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -204,13 +203,6 @@ def test_a_steady_labeller_is_almost_never_taken_to_have_changed() -> None:
         pairs, newer = labelled(60, seed=seed, noise=0.3), labelled(10, seed=1000 + seed, noise=0.3)
         misread += wishes_changed(cross_fit(*pairs), newer.chosen, newer.rejected).changed
     assert misread == 0
-
-
-def test_a_hundred_pairs_of_384_features_are_cross_fitted_in_a_second() -> None:
-    pairs = labelled(100, seed=0, width=384)
-    start = time.process_time()
-    cross_fit(*pairs)
-    assert time.process_time() - start < 2
 
 
 def items(*texts: str) -> list[tuple[list[dict[str, str]], str]]:
