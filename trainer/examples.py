@@ -34,6 +34,15 @@ class Demonstration:
     group: str = ""
 
 
+@dataclass(frozen=True)
+class Question:
+    """A prompt that a policy is to complete by itself; `reference` is a text that a reward may hold it against."""
+
+    prompt: Messages
+    reference: str | None = None
+    group: str = ""
+
+
 class Encoded(NamedTuple):
     """Token ids of one prompt and of its completions, and whether anything had to be left out."""
 

@@ -1,0 +1,130 @@
+"""Completions that a policy in training makes of prompts, with everything its update needs, computed once.
+
+Legend: N completions, T tokens of the longest. What a rollout says depends on the seed of the run, its number and the
+weights, never on its batch, so that a resumed run samples what the uninterrupted one would have. Leaves out scores.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.algorithms.actor_critic import ActorCritic, Scored
+from trainer.examples import Question
+from trainer.generation import generate
+from trainer.policy import Policy
+from trainer.prompting import fit_messages, position_limit
+from trainer.reporter import Stopped
+from trainer.sampling import Sampling
+from trainer.tensors import Rows, pad_rows
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """N completions: token ids with their prompts', texts, whether each ended by itself [N], and [N, T] what the
+    policy that wrote them (`old`) and the reference say about their tokens."""
+
+    questions: list[Question]
+    rows: list[tuple[list[int], list[int]]]
+    texts: list[str]
+    ended: Tensor
+    old: Scored
+    reference: Tensor
+
+    def only(self, kept: Sequence[int]) -> "Rollouts":
+        """The rollouts with these numbers."""
+        at = torch.tensor(list(kept), dtype=torch.long)
+        return Rollouts(
+            [self.questions[i] for i in kept],
+            [self.rows[i] for i in kept],
+            [self.texts[i] for i in kept],
+            self.ended[at],
+            Scored(*(one[at] for one in self.old)),
+            self.reference[at],
+        )
+
+
+@dataclass(frozen=True)
+class Roller:
+    """Samples and scores. `reference` None is the base under the actor's adapter."""
+
+    actor: ActorCritic
+    tokenizer: Any
+    reference: ActorCritic | None
+    sampling: Sampling
+    batch_size: int
+    should_stop: Callable[[], bool]
+
+    def roll(self, questions: Sequence[Question], seeds: Sequence[int]) -> Rollouts:
+        """One completion of each question. Raises Stopped, PromptTooLong and PromptRefused."""
+        writer = Policy(self.actor.model, self.tokenizer, "")
+        made = generate(
+            writer,
+            [question.prompt for question in questions],
+            sampling=self.sampling,
+            seeds=seeds,
+            batch_size=self.batch_size,
+            should_stop=self.should_stop,
+        )
+        if self.should_stop():
+            raise Stopped("stopped while completions were sampled; the run can be resumed")
+        positions = position_limit(self.actor.model)
+        rows = [
+            (
+                fit_messages(
+                    self.tokenizer, q.prompt, max_positions=positions, max_new_tokens=self.sampling.max_new_tokens
+                ),
+                list(g.token_ids),
+            )
+            for q, g in zip(questions, made, strict=True)
+        ]
+        old = self.score(self.actor, rows)
+        if self.reference is None:
+            with self.actor.without_adapter():
+                reference = self.score(self.actor, rows).logprobs
+        else:
+            reference = self.score(self.reference, rows).logprobs
+        ended = torch.tensor([g.finish_reason == "stop" for g in made])
+        return Rollouts(list(questions), rows, [g.text for g in made], ended, old, reference)
+
+    @torch.no_grad()
+    def score(self, actor: ActorCritic, rows: Sequence[tuple[list[int], list[int]]]) -> Scored:
+        """What `actor` says about the completions of all rows, [N, T], in batches of like length."""
+        longest = max(len(completion) for _, completion in rows)
+        found = Scored(*(torch.zeros(len(rows), longest) for _ in Scored._fields))
+        order = sorted(range(len(rows)), key=lambda i: sum(map(len, rows[i])))
+        for start in range(0, len(order), self.batch_size):
+            if self.should_stop():
+                raise Stopped("stopped while completions were scored; the run can be resumed")
+            batch = order[start : start + self.batch_size]
+            scored = actor(self.padded([rows[i] for i in batch]), self.sampling.temperature)
+            for whole, part in zip(found, scored, strict=True):
+                whole[batch, : part.shape[1]] = part.cpu()
+        return found
+
+    def padded(self, rows: Sequence[tuple[list[int], list[int]]]) -> Rows:
+        """The rows as one batch on the model's device."""
+        padded, device = pad_rows(rows, pad_id=self.tokenizer.pad_token_id or 0), self.actor.model.device
+        return Rows(
+            input_ids=padded["input_ids"].to(device),
+            attention_mask=padded["attention_mask"].to(device),
+            completion_mask=padded["completion_mask"].to(device),
+        )
+
+
+def questions_of(questions: Sequence[Question], *, first: int, count: int, seed: int) -> list[Question]:
+    """The questions of `count` rollouts from the `first` on: every pass over all of them has an order of its own."""
+    asked: list[Question] = []
+    while len(asked) < count:
+        lap, at = divmod(first + len(asked), len(questions))
+        order = random.Random(f"{seed}:{lap}").sample(range(len(questions)), len(questions))
+        asked += [questions[i] for i in order[at : at + count - len(asked)]]
+    return asked
+
+
+def seeds_of(*, first: int, count: int, seed: int) -> list[int]:
+    """A number for each of `count` rollouts from the `first` on; what it draws follows from it alone."""
+    return [random.Random(f"{seed}:{number}:rollout").randrange(2**31) for number in range(first, first + count)]
