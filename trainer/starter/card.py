@@ -6,8 +6,11 @@ write_card(WEIGHTS, figures, judge=False)
 
 import json
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from trainer.starter.figures import Figure
 
@@ -16,17 +19,16 @@ JUDGE_PREFIX = "judge, "
 
 _CHAT = """# Starter model
 
-A chat model of 3.05 million parameters for trying PrefLoop without a download: Llama, width 192, 6 layers, 4
-heads, 512 positions, byte-level BPE with 2,048 entries, float16, 6.1 MB. It replies in English to simple
-everyday questions in eight manners (polite, plain, brief, detailed, curt, rude, evasive, with emoji), so that
-preferences have something to move; it chooses from a given list, answers from a given text, adds small numbers,
-declines unsafe asks and says when it does not know."""
+A chat model for trying PrefLoop without a download: {size}.
+It replies in English to simple everyday questions in eight manners (polite, plain, brief, detailed, curt, rude,
+evasive, with emoji), so that preferences have something to move; it chooses from a given list, answers from a given
+text, adds small numbers, declines unsafe asks and says when it does not know."""
 
 _JUDGE = """# Starter judge
 
-A judge of 3.05 million parameters for trying PrefLoop's gate without a download: the starter model trained
-further to read a question and two completions and to say A, B or tie. It asks whether a completion is right and
-well-formed, not which style it has: a polite and a curt right reply tie."""
+A judge for trying PrefLoop's gate without a download: the starter model trained further to read a question and two
+completions and to say A, B or tie ({size}). It asks whether a completion is
+right and well-formed, not which style it has: a polite and a curt right reply tie."""
 
 _CHAT_LIMITS = """It knows the facts of its tables and little else, and makes things up outside of them. Lists, texts
 and titles in words that its corpus lacks cost three to five tokens a word, so that thirty long
@@ -43,7 +45,7 @@ def write_card(folder: Path, figures: Sequence[Figure], *, judge: bool) -> None:
     record = read_record(folder)
     chosen = [figure for figure in figures if figure.name.startswith(JUDGE_PREFIX) is judge]
     parts = [
-        _JUDGE if judge else _CHAT,
+        (_JUDGE if judge else _CHAT).format(size=_size(folder)),
         _training(record, judge),
         "## Measured\n\nOn held-out questions, whose group keys are in no training text; one model, one seed.\n"
         "`prefloop starter evaluate` prints these lines; the bars are the project's own.",
@@ -57,6 +59,20 @@ def read_record(folder: Path) -> dict[str, Any]:
     """What a build left beside its weights; "start" is the record of the folder it began from, or null."""
     record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return record
+
+
+def _size(folder: Path) -> str:
+    """The network in words, read from the folder's own files."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    weights = folder / "model.safetensors"
+    with safe_open(weights, framework="numpy") as file:
+        parameters = sum(prod(file.get_slice(name).get_shape()) for name in file.keys())
+    return (
+        f"Llama of {parameters / 1e6:.2f} million parameters, width {config['hidden_size']}, "
+        f"{config['num_hidden_layers']} layers, {config['num_attention_heads']} heads, "
+        f"{config['max_position_embeddings']} positions, byte-level BPE\nwith {config['vocab_size']:,} entries, "
+        f"{config['dtype']}, {weights.stat().st_size / 1e6:.1f} MB"
+    )
 
 
 def _stages(record: dict[str, Any] | None) -> list[dict[str, Any]]:

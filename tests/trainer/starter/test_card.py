@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from trainer.starter.card import RECORD, read_record, write_card
 from trainer.starter.figures import Figure
@@ -15,7 +17,16 @@ FIGURES = [Figure("right, greedy", 0.934, 500, 0.95), Figure("judge, both orders
 def folder(tmp_path: Path) -> Path:
     record = {"recipe": "chat", "seed": 3, "planned": 9_000_000, "tokens": 9_003_008, "steps": 2198, "seconds": 1800}
     (tmp_path / RECORD).write_text(json.dumps(record))
+    config = {"hidden_size": 4, "num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 512}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 2500, "dtype": "float16"}))
+    save_file({"a": np.zeros((1000, 1000), np.float16)}, tmp_path / "model.safetensors")
     return tmp_path
+
+
+def test_the_card_says_how_large_the_model_is(folder: Path) -> None:
+    write_card(folder, FIGURES, judge=False)
+    text = (folder / "README.md").read_text()
+    assert "1.00 million parameters, width 4, 3 layers" in text and "2,500 entries, float16, 2.0 MB" in text
 
 
 def test_the_card_shows_value_cases_bar_and_whether_it_was_met(folder: Path) -> None:
