@@ -66,7 +66,7 @@ def _size(folder: Path) -> str:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     weights = folder / "model.safetensors"
     with safe_open(weights, framework="numpy") as file:
-        parameters = sum(prod(file.get_slice(name).get_shape()) for name in file.keys())
+        parameters = sum(prod(file.get_slice(name).get_shape()) for name in list(file.keys()))
     return (
         f"Llama of {parameters / 1e6:.2f} million parameters, width {config['hidden_size']}, "
         f"{config['num_hidden_layers']} layers, {config['num_attention_heads']} heads, "
