@@ -20,8 +20,7 @@ from storage.errors import Conflict, Invalid, NotFound
 from storage.preferences import record_labeller
 from storage.prompts import Messages, record_prompt
 from storage.tables import Checkpoint, Completion, Conversation, ConversationTurn, Feedback
-from trainer.decoding import Generated
-from trainer.sampling import Sampling
+from trainer.sampling import Generated, Sampling
 
 TITLE_LENGTH = 60
 

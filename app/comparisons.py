@@ -25,10 +25,9 @@ from storage.errors import Invalid
 from storage.preferences import newest_choices
 from storage.prompts import get_prompt
 from storage.tables import Choice, Comparison, ComparisonState, Completion, Prompt, Purpose, Split
-from trainer.decoding import Generated
 from trainer.guards import trips_guard
 from trainer.prompting import PromptError
-from trainer.sampling import Sampling
+from trainer.sampling import Generated, Sampling
 
 log = logging.getLogger(__name__)
 

@@ -12,30 +12,16 @@ Shapes: B live rows, T positions of the longest row so far, V vocabulary.
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
+from trainer.drawing import draw, uniforms
 from trainer.policy import PLAIN_STOP, PLAIN_TEMPLATE, Policy
 from trainer.prompting import PromptTooLong, position_limit
-from trainer.sampling import Sampling, draw, uniforms
+from trainer.sampling import FinishReason, Generated, Sampling
 from trainer.text_stream import TextStream
-
-FinishReason = Literal["stop", "length", "cancelled"]
-
-
-@dataclass(frozen=True)
-class Generated:
-    """A finished row. `token_ids` are all the tokens drawn, the end-of-text one included; `tokens` their
-    number and `logprob` their summed log-probability (nats) under the model at temperature 1, whatever they were drawn
-    at; `text` is without special tokens and without the stop string."""
-
-    text: str
-    token_ids: tuple[int, ...]
-    finish_reason: FinishReason
-    logprob: float
-    tokens: int
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ Leaves out the decoding step (`trainer/decoding.py`), which the serving engine s
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trainer.decoding import DecodingBatch, Generated
+from trainer.decoding import DecodingBatch
 from trainer.policy import Policy
 from trainer.prompting import Messages, fit_messages, position_limit
-from trainer.sampling import Sampling
+from trainer.sampling import Generated, Sampling
 
 
 def generate(

@@ -26,7 +26,7 @@ from app.serving.engine import RowFinished, TextPiece, Ticket
 from storage.checkpoints import list_checkpoints
 from storage.errors import NotFound, PrefLoopError
 from storage.tables import Checkpoint, CheckpointKind
-from trainer.decoding import Generated
+from trainer.sampling import Generated
 
 if TYPE_CHECKING:
     from app.main import Application

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from trainer.decoding import Generated
+from trainer.sampling import Generated
 
 
 class Usage(BaseModel):

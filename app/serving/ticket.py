@@ -8,7 +8,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from trainer.decoding import Generated, RowUpdate
+from trainer.decoding import RowUpdate
+from trainer.sampling import Generated
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from app.serving.ticket import Ticket
 from storage.checkpoints import record_project
 from storage.database import Database
 from storage.errors import Conflict, Unavailable
-from trainer.decoding import Generated, RowUpdate
-from trainer.sampling import Sampling
+from trainer.decoding import RowUpdate
+from trainer.sampling import Generated, Sampling
 
 ME = "ana"
 

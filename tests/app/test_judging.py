@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,25 @@ def test_verdicts_are_printed_stored_and_not_asked_for_again(evaluate: Evaluate,
     assert [e.id for e in stored] == [first["evaluation"], second["evaluation"]]
     assert {v.verdict for v in verdicts} == {VerdictKind.loss} and judge is not None and judge.kind == "similarity"
     assert stored[0].baseline == "file:outputs.json" and verdicts[0].texts["replies"][0]["keys"]
+
+
+def test_the_same_evaluation_asked_for_again_loads_no_model_nor_torch(evaluate: Evaluate, project: Path) -> None:
+    command = ["evaluate", "initial", "--baseline", str(project / "outputs.json"), "--judge", "similarity", "--json"]
+    first = evaluate("--judge", "similarity")
+    ends = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr))"
+    program = f"{ends}; from app.cli import main; sys.argv[1:] = {command!r}; main()"
+    again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(again.stdout)["verdicts"] == first["verdicts"]
+    assert again.stderr.splitlines()[-1] == "False"
+
+
+def test_other_prompts_are_sampled_anew(evaluate: Evaluate, project: Path, database: Database) -> None:
+    evaluate("--judge", "similarity")
+    with database.write() as session:
+        record_prompt(session, messages=[{"role": "user", "content": "And tin?"}], source="test", split=Split.heldout)
+    rows = [{"instruction": question, "output": f"Re: {question}"} for question in [*QUESTIONS, "And tin?"]]
+    (project / "outputs.json").write_text(json.dumps(rows))
+    assert evaluate("--judge", "similarity")["prompts"] == 9
 
 
 def test_a_server_judges_within_a_budget_and_the_next_call_goes_on(evaluate: Evaluate) -> None:

@@ -37,9 +37,9 @@ from app.serving.ticket import Ticket
 from app.settings import Settings
 from app.ui.page import mount_page
 from storage.database import Database
-from trainer.decoding import Generated, RowUpdate
+from trainer.decoding import RowUpdate
 from trainer.launcher import Launcher
-from trainer.sampling import Sampling
+from trainer.sampling import Generated, Sampling
 
 CHROMIUM = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
 

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainer.decoding import Generated
 from trainer.prompting import PromptTooLong
-from trainer.sampling import Sampling
+from trainer.sampling import Generated, Sampling
 
 
 @dataclass

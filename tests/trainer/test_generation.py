@@ -8,11 +8,12 @@ import torch
 from scipy.stats import chisquare
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from trainer.decoding import DecodingBatch, Generated
+from trainer.decoding import DecodingBatch
+from trainer.drawing import NonFiniteLogits
 from trainer.generation import generate
 from trainer.policy import PLAIN_TEMPLATE, Policy
 from trainer.prompting import PromptTooLong, fit_messages
-from trainer.sampling import NonFiniteLogits, Sampling
+from trainer.sampling import Generated, Sampling
 
 PROMPTS = ["Hi", "Where does the rain go?", "Name three rivers of the north, please.", "Why?"]
 

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from trainer.sampling import NonFiniteLogits, Sampling, draw, nucleus, uniforms
+from trainer.drawing import NonFiniteLogits, draw, nucleus, uniforms
+from trainer.sampling import Sampling
 
 LOGITS = [math.log(0.2), math.log(0.5), math.log(0.3)]  # cumulative in vocabulary order: .2 .7 1.
 

@@ -17,7 +17,6 @@ from storage.errors import Invalid
 from storage.prompts import offered_prompts
 from storage.tables import Split, Verdict
 from trainer.dataset import TrainingData
-from trainer.decoding import Generated
 from trainer.evaluation.features import features
 from trainer.evaluation.gate_judge import GateJudge, JudgeFindings
 from trainer.evaluation.nesting import nested
@@ -33,6 +32,7 @@ from trainer.guards import GuardInputs, GuardResult, Sample, finite, run_guards
 from trainer.policy import Policy
 from trainer.prompting import PromptError
 from trainer.reporter import Stopped
+from trainer.sampling import Generated
 from trainer.tensors import broken_numbers, completion_logprobs
 
 BATCH = 8  # the logits of 160 tokens of a vocabulary of 150,000 are 100 MB a row

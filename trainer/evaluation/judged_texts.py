@@ -1,11 +1,14 @@
 """The texts that a judge is given to compare: one sample of a checkpoint, chosen texts, or a file of outputs.
 
-Samples are those of the gate where it has made them, so judging a checkpoint that the gate has seen samples nothing.
-Torch is loaded only here, when the first checkpoint is.
+Samples are those of the gate where it has made them: judging a checkpoint that the gate has seen samples nothing. And
+what a checkpoint wrote is kept, so that the same evaluation loads no model the second time, nor torch.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +16,11 @@ from storage.checkpoints import INITIAL, get_checkpoint
 from storage.database import Database
 from storage.errors import Invalid
 from storage.pairs import preference_pairs
-from storage.prompts import get_prompt
+from storage.prompts import get_prompt, offered_prompts
 from storage.tables import CheckpointKind, Split
 from storage.transfer.reading import read_lines, rewindable
 from trainer.evaluation.protocol import Case
+from trainer.evaluation.samples import SAMPLES, SAMPLING, is_sampled, sample
 
 if TYPE_CHECKING:
     from trainer.evaluation.compare import Side
@@ -41,21 +45,19 @@ def gather_cases(
     should_stop: Callable[[], bool],
 ) -> tuple[list[Case], str]:
     """The cases, and what the baseline is called. Raises Invalid where there is nothing to compare, Stopped."""
-    from trainer.evaluation.compare import Side, heldout_prompts
-    from trainer.policy import load_policy
-
-    initial = Side(INITIAL, load_policy(model_source, device=device))
-    wide = heldout_prompts(database, initial.policy, count=max(prompts, MOST_PROMPTS))
+    writers = _Writers(database, data_dir, model_source, device, prompts, tell, should_stop)
 
     def texts_of(checkpoint_id: str) -> dict[int, str]:
-        side = load_side(database, checkpoint_id, initial, data_dir=data_dir, model_source=model_source, device=device)
-        return _samples(side, wide, prompts, folder=data_dir / "samples", tell=tell, should_stop=should_stop)
+        kept = data_dir / "samples" / f"first-{_shape(database, checkpoint_id, prompts)}.json"
+        if not kept.exists():
+            _write_whole(kept, json.dumps(writers.texts_of(checkpoint_id)))
+        return {int(prompt_id): text for prompt_id, text in json.loads(kept.read_text(encoding="utf-8")).items()}
 
     ours, file = texts_of(candidate), Path(baseline)
     if baseline == CHOSEN:
         theirs = chosen_texts(database)
     elif file.is_file():
-        theirs = texts_of_file(file, {_asked(p.messages): p.id for p in wide[:prompts]})
+        theirs = texts_of_file(file, _asked_of(database, ours))
     else:
         theirs = texts_of(baseline)
     cases = build_cases(database, ours, theirs)
@@ -83,27 +85,70 @@ def load_side(
     return Side(checkpoint_id, load_policy(data_dir / row.source, device=device, base=model_source))
 
 
-def _samples(
-    side: "Side",
-    wide: "Sequence[HeldoutPrompt]",
-    count: int,
-    *,
-    folder: Path,
-    tell: Tell,
-    should_stop: Callable[[], bool],
-) -> dict[int, str]:
-    """Prompt id -> its first sample, for the first `count` prompts. The gate's samples of all are used where made."""
-    from trainer.evaluation.samples import SAMPLES, is_sampled, sample
+@dataclass
+class _Writers:
+    """The checkpoints of one evaluation and its prompts, loaded once one of them has to write."""
 
-    prompts = wide if is_sampled(side.policy, wide, folder=folder) else wide[:count]
-    made = sample(
-        side.policy,
-        prompts,
-        folder=folder,
-        on_progress=lambda step, total: tell(f"sampling {side.id}", step, total),
-        should_stop=should_stop,
-    )
-    return {prompt.id: made[i * SAMPLES].text for i, prompt in enumerate(prompts[:count])}
+    database: Database
+    data_dir: Path
+    model_source: str
+    device: str
+    prompts: int
+    tell: Tell
+    should_stop: Callable[[], bool]
+
+    @cached_property
+    def initial(self) -> "Side":
+        from trainer.evaluation.compare import Side
+        from trainer.policy import load_policy
+
+        return Side(INITIAL, load_policy(self.model_source, device=self.device))
+
+    @cached_property
+    def wide(self) -> "list[HeldoutPrompt]":
+        from trainer.evaluation.compare import heldout_prompts
+
+        return heldout_prompts(self.database, self.initial.policy, count=max(self.prompts, MOST_PROMPTS))
+
+    def texts_of(self, checkpoint_id: str) -> dict[int, str]:
+        """Prompt id -> its first sample, for the first prompts. The gate's samples of all are used where made."""
+        place = {"data_dir": self.data_dir, "model_source": self.model_source, "device": self.device}
+        side = load_side(self.database, checkpoint_id, self.initial, **place)  # type: ignore[arg-type]
+        folder = self.data_dir / "samples"
+        prompts = self.wide if is_sampled(side.policy, self.wide, folder=folder) else self.wide[: self.prompts]
+        made = sample(
+            side.policy,
+            prompts,
+            folder=folder,
+            on_progress=lambda step, total: self.tell(f"sampling {side.id}", step, total),
+            should_stop=self.should_stop,
+        )
+        return {prompt.id: made[i * SAMPLES].text for i, prompt in enumerate(prompts[: self.prompts])}
+
+
+def _shape(database: Database, checkpoint_id: str, prompts: int) -> str:
+    """The digest of everything that shapes a checkpoint's texts: weights, sampling, and which prompts there are.
+
+    Which of them fit is told by the initial model. Raises NotFound.
+    """
+    with database.read() as session:
+        digests = [get_checkpoint(session, one).digest for one in (INITIAL, checkpoint_id)]
+        asked = [[p.id, p.messages] for p in offered_prompts(session, splits=[Split.heldout])]
+    shape = [digests, prompts, asdict(SAMPLING), SAMPLES, MOST_PROMPTS, asked]
+    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:32]
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".tmp")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _asked_of(database: Database, prompts: Iterable[int]) -> dict[str, int]:
+    """What a file of outputs calls the prompts -> their ids."""
+    with database.read() as session:
+        return {_asked(get_prompt(session, prompt_id).messages): prompt_id for prompt_id in prompts}
 
 
 def _asked(messages: Sequence[dict[str, str]]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import bdtr, stdtr, stdtrit
 
 from trainer.evaluation.statistics import SAME, Interval
 
@@ -49,7 +49,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], confidence: float 
     n, mean = len(d), float(d.mean())
     error = float(d.std(ddof=1)) / math.sqrt(n)
     varies = float(np.ptp(d)) > SAME
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * error
     t = mean / error if varies else None
     only_a, only_b = int(np.sum((x > 0.5) & (y <= 0.5))), int(np.sum((y > 0.5) & (x <= 0.5)))
     return PairedDifference(
@@ -58,7 +58,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], confidence: float 
         unpaired_error=math.sqrt((x.var(ddof=1) + y.var(ddof=1)) / n),
         interval=Interval(max(-1.0, mean - half), min(1.0, mean + half)),
         t=t,
-        p=None if t is None else float(2 * stats.t.sf(abs(t), n - 1)),
+        p=None if t is None else float(2 * stdtr(n - 1, -abs(t))),
         n=n,
         only_a=only_a,
         only_b=only_b,
@@ -74,4 +74,4 @@ def mcnemar(only_a: int, only_b: int) -> float:
     """
     if only_a < 0 or only_b < 0:
         raise ValueError(f"counts cannot be negative, got {only_a} and {only_b}")
-    return min(1.0, 2 * float(stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))

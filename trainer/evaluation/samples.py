@@ -9,13 +9,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trainer.decoding import Generated
-from trainer.generation import generate
-from trainer.policy import Policy
 from trainer.prompting import Messages, fit_messages, position_limit
 from trainer.reporter import Stopped
-from trainer.sampling import Sampling
+from trainer.sampling import Generated, Sampling
+
+if TYPE_CHECKING:
+    from trainer.policy import Policy
 
 SAMPLES = 4  # a side and prompt: sixteen pairings
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=160)
@@ -32,7 +33,7 @@ class HeldoutPrompt:
 
 
 def sample(
-    policy: Policy,
+    policy: "Policy",
     prompts: Sequence[HeldoutPrompt],
     *,
     folder: Path,
@@ -47,6 +48,8 @@ def sample(
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
         return [Generated(**{**row, "token_ids": tuple(row["token_ids"])}) for row in map(json.loads, lines)]
+    from trainer.generation import generate  # torch, only where there is something to sample
+
     made = generate(
         policy,
         [p.messages for p in prompts for _ in range(SAMPLES)],
@@ -64,12 +67,12 @@ def sample(
     return made
 
 
-def is_sampled(policy: Policy, prompts: Sequence[HeldoutPrompt], *, folder: Path) -> bool:
+def is_sampled(policy: "Policy", prompts: Sequence[HeldoutPrompt], *, folder: Path) -> bool:
     """Whether `sample` would only read."""
     return (folder / f"{_key(policy, prompts)}.jsonl").exists()
 
 
-def fit_prompt(policy: Policy, prompt: HeldoutPrompt) -> list[int]:
+def fit_prompt(policy: "Policy", prompt: HeldoutPrompt) -> list[int]:
     """The prompt's token ids as `sample` gives them to the model. Raises PromptTooLong and PromptRefused."""
     return fit_messages(
         policy.tokenizer,
@@ -84,6 +87,6 @@ def _seed(prompt: HeldoutPrompt, k: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def _key(policy: Policy, prompts: Sequence[HeldoutPrompt]) -> str:
+def _key(policy: "Policy", prompts: Sequence[HeldoutPrompt]) -> str:
     shape = [policy.digest, asdict(SAMPLING), SAMPLES, [p.messages for p in prompts]]
     return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:32]

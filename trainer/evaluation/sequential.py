@@ -13,8 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
-from scipy.special import betaln
+from scipy.special import betaincc, betaln
 
 from trainer.evaluation.statistics import Interval
 
@@ -36,7 +35,8 @@ def log_e_value(wins: int, losses: int, prior: float = PRIOR) -> float:
     E = B(c+w, c+l) P[Beta(c+w, c+l) > 1/2] / (B(c, c)/2) * 2^(w+l), the mean likelihood ratio over p > .5.
     """
     _counts(wins, losses)
-    above = float(stats.beta.logsf(0.5, prior + wins, prior + losses))
+    with np.errstate(divide="ignore"):  # so many losses that no chance is left: no evidence at all
+        above = float(np.log(betaincc(prior + wins, prior + losses, 0.5)))
     ratio = float(betaln(prior + wins, prior + losses) - betaln(prior, prior))
     return ratio + above + math.log(2) * (1 + wins + losses)
 
@@ -52,6 +52,8 @@ def anytime_interval(wins: int, losses: int, *, alpha: float = 0.05, prior: floa
     Its upper end below .5 + the least difference that matters is a reason to stop for futility.
     Source: Robbins (1970), Statistical methods related to the law of the iterated logarithm.
     """
+    from scipy.optimize import brentq  # slow to import, and judged evaluations import this file without needing it
+
     _counts(wins, losses)
     decided = wins + losses
     if decided == 0:
@@ -64,8 +66,8 @@ def anytime_interval(wins: int, losses: int, *, alpha: float = 0.05, prior: floa
 
     best = wins / decided
     tiny = 1e-12
-    low = 0.0 if not wins or refuted(tiny) < 0 else float(optimize.brentq(refuted, tiny, min(best, 1 - tiny)))
-    high = 1.0 if not losses or refuted(1 - tiny) < 0 else float(optimize.brentq(refuted, max(best, tiny), 1 - tiny))
+    low = 0.0 if not wins or refuted(tiny) < 0 else float(brentq(refuted, tiny, min(best, 1 - tiny)))
+    high = 1.0 if not losses or refuted(1 - tiny) < 0 else float(brentq(refuted, max(best, tiny), 1 - tiny))
     return Interval(low, high)
 
 

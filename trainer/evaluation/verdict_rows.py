@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from storage.tables import Verdict, VerdictKind
-from trainer.decoding import Generated
 from trainer.evaluation.outcomes import Outcome
 from trainer.evaluation.protocol import Case, Judged, PromptVerdict, mean_score, together
 from trainer.evaluation.samples import SAMPLES, HeldoutPrompt
+from trainer.sampling import Generated
 
 
 def preference_verdicts(

@@ -8,8 +8,8 @@ import pytest
 
 from app.serving.engine import Engine, EngineClosed
 from app.serving.ticket import RowFinished, TextPiece, Ticket
-from trainer.decoding import Generated, RowUpdate
-from trainer.sampling import Sampling
+from trainer.decoding import RowUpdate
+from trainer.sampling import Generated, Sampling
 
 
 def submit(engine: Engine, new: int, rows: int = 1) -> Ticket:

@@ -16,7 +16,6 @@ from storage.database import Database
 from storage.prompts import record_prompt
 from storage.tables import Split
 from trainer.dataset import TrainingData
-from trainer.decoding import Generated
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
 from trainer.evaluation.features import features
 from trainer.evaluation.gate_judge import GateJudge
@@ -30,6 +29,7 @@ from trainer.gate_options import Rule
 from trainer.gate_plan import LOOK
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
+from trainer.sampling import Generated
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from trainer.decoding import Generated
 from trainer.evaluation.judges.asking import Asking
 from trainer.evaluation.judges.base import Ask, Comparison, Reply, Said
 from trainer.evaluation.judges.cache import ReplyCache
@@ -20,6 +19,7 @@ from trainer.evaluation.judges.spelling import spellings
 from trainer.evaluation.judges.starter import StarterJudge, is_starter_judge
 from trainer.evaluation.judges.verdict_logprobs import can_share, continuation_logprobs
 from trainer.policy import Policy, load_policy
+from trainer.sampling import Generated
 from trainer.tensors import completion_logprobs
 
 SHORT = Rubric("short", "Judge.", "{{prompt}}{{first}}{{second}}", ("Right.",), reference="never", longest_text=100)
