@@ -7,11 +7,20 @@ Free of torch, so that the web process may import it.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from trainer.losses.names import PairLossName
+from trainer.offline_fields import (
+    PREFERENCE_REWARDS,
+    PREFERENCE_VALUE,
+    Clipped,
+    PushedDown,
+    Rewarded,
+    Valued,
+    refuse_push,
+)
 
 
 class InvalidConfig(ValueError):
@@ -157,8 +166,109 @@ class RewardModelConfig(AlgorithmConfig):
     )
 
 
+class OfflineConfig(AlgorithmConfig):
+    """What the methods have in common that learn from stored completions by a weighted likelihood."""
+
+    method: ClassVar[str]
+    """Its name in `trainer/losses/offline.py`."""
+
+    learning_rate: LearningRate = 5e-4
+    epochs: Epochs = 12
+    start_from: Literal["initial", "served"] = Field(
+        "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
+    )
+
+
+class NLLConfig(OfflineConfig):
+    """Likelihood of the chosen completions, summed over tokens; the result is an adapter (sft makes a full model)."""
+
+    method = "nll"
+
+
+class WBCConfig(OfflineConfig, Rewarded):
+    """Weighted behaviour cloning: likelihood times reward (Baheti et al. 2023)."""
+
+    method = "wbc"
+
+
+class RewardGoldConfig(OfflineConfig, Rewarded):
+    """Reward-GOLD: likelihood times reward, less on tokens that the policy finds unlikely (Baheti et al. 2023)."""
+
+    method = "reward_gold"
+    gold_floor: float = Field(
+        0.1, gt=0, le=1, description="Least weight of a token: its probability under the policy, or this where lower."
+    )
+
+
+class RLoLConfig(OfflineConfig, Rewarded, Clipped, PushedDown):
+    """R-LoL: likelihood times reward times the ratio to the reference, or less kl_beta (Baheti et al. 2023)."""
+
+    kl_beta: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Subtracted from the reward in place of the ratio where above 0; clip is 0 then.",
+    )
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        return "r_lol_kl" if self.kl_beta else "r_lol"
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.kl_beta and self.clip:
+            raise ValueError(
+                f"kl_beta: {self.kl_beta:g} was given with clip {self.clip:g}, but this form has no ratio to bound; "
+                "set clip to 0, or kl_beta to 0"
+            )
+        refuse_push(self.kl_beta, reward=self.reward, largest=PREFERENCE_REWARDS[0], what="reward")
+        return self
+
+
+class ALoLConfig(OfflineConfig, Rewarded, Clipped, Valued):
+    """A-LoL: only completions better than the reference's own, by how much, times the ratio (Baheti et al. 2023)."""
+
+    method = "a_lol"
+
+
+class ALoLRefFreeConfig(OfflineConfig, Rewarded, Valued):
+    """A-LoL without the ratio: only completions better than the reference's own, by how much (Baheti et al. 2023)."""
+
+    method = "a_lol_ref_free"
+
+
+class ALoLSeqConfig(OfflineConfig, Rewarded, Clipped, Valued):
+    """A-LoL with a ratio for each token in place of one for the completion (Baheti et al. 2023)."""
+
+    method = "a_lol_seq"
+
+
+class ALoLKLConfig(OfflineConfig, Rewarded, PushedDown, Valued):
+    """A-LoL with kl_beta subtracted from the advantage in place of the ratio (Baheti et al. 2023)."""
+
+    method = "a_lol_kl"
+
+    @model_validator(mode="after")
+    def _something_is_pulled(self) -> Self:
+        largest = PREFERENCE_REWARDS[0] - PREFERENCE_VALUE
+        refuse_push(self.kl_beta, reward=self.reward, largest=largest, what="advantage")
+        return self
+
+
+OFFLINE: Mapping[str, type[OfflineConfig]] = MappingProxyType(
+    {
+        "nll": NLLConfig,
+        "wbc": WBCConfig,
+        "reward_gold": RewardGoldConfig,
+        "r_lol": RLoLConfig,
+        "a_lol": ALoLConfig,
+        "a_lol_ref_free": ALoLRefFreeConfig,
+        "a_lol_seq": ALoLSeqConfig,
+        "a_lol_kl": ALoLKLConfig,
+    }
+)
 ALGORITHMS: Mapping[str, type[AlgorithmConfig]] = MappingProxyType(
-    {"sft": SFTConfig, "reward_model": RewardModelConfig, "dpo": DPOConfig}
+    {"sft": SFTConfig, "reward_model": RewardModelConfig, "dpo": DPOConfig, **OFFLINE}
 )
 
 
@@ -187,6 +297,8 @@ def _config_class(algorithm: str) -> type[AlgorithmConfig]:
 
 def _sentence(config: type[AlgorithmConfig], problem: dict[str, Any]) -> str:
     """'field: value is wrong because ...; what the field is', from one of pydantic's error records."""
+    if not problem["loc"]:  # of several fields together: the validator has written the sentence
+        return str(problem["ctx"]["error"])
     field = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{field}: not a field of {config.__name__}; it has {', '.join(config.model_fields)}"

@@ -6,7 +6,7 @@ the end-of-turn id too. Leaves out losses, which take the [B] vectors made here.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -74,22 +74,45 @@ def completion_logprobs(
     Rows of like length share a batch. `on_progress(done, all)` follows each batch.
     """
     result = [0.0] * len(rows)
+    done = 0
+    for places, padded in _batches(rows, model, pad_id=pad_id, batch_size=batch_size):
+        with torch.no_grad():
+            found = sequence_logprobs(model, padded).tolist()
+        for place, logprob in zip(places, found, strict=True):
+            result[place] = logprob
+        done += len(places)
+        if on_progress is not None:
+            on_progress(done, sum(bool(completion) for _, completion in rows))
+    return result
+
+
+def completion_token_logprobs(
+    model: Any, rows: Sequence[tuple[list[int], list[int]]], *, pad_id: int, batch_size: int
+) -> list[list[float]]:
+    """Log-probability (nats) of every token of each completion, in order and without gradient; batches as above."""
+    result: list[list[float]] = [[] for _ in rows]
+    for places, padded in _batches(rows, model, pad_id=pad_id, batch_size=batch_size):
+        with torch.no_grad():
+            logprobs, mask = token_logprobs(model, padded)
+        for place, values, kept in zip(places, logprobs, mask.bool(), strict=True):
+            result[place] = values[kept].tolist()
+    return result
+
+
+def _batches(
+    rows: Sequence[tuple[list[int], list[int]]], model: Any, *, pad_id: int, batch_size: int
+) -> Iterator[tuple[list[int], Rows]]:
+    """(places in `rows`, those rows padded on the model's device), by length; empty completions are left out."""
     order = sorted((i for i, (_, completion) in enumerate(rows) if completion), key=lambda i: sum(map(len, rows[i])))
     for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        padded = pad_rows([rows[i] for i in batch], pad_id=pad_id)
+        places = order[start : start + batch_size]
+        padded = pad_rows([rows[i] for i in places], pad_id=pad_id)
         on_device = Rows(
             input_ids=padded["input_ids"].to(model.device),
             attention_mask=padded["attention_mask"].to(model.device),
             completion_mask=padded["completion_mask"].to(model.device),
         )
-        with torch.no_grad():
-            found = sequence_logprobs(model, on_device).tolist()
-        for i, logprob in zip(batch, found, strict=True):
-            result[i] = logprob
-        if on_progress is not None:
-            on_progress(start + len(batch), len(order))
-    return result
+        yield places, on_device
 
 
 def keeps_logits(model: Any) -> bool:

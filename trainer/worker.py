@@ -11,11 +11,12 @@ import threading
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
 from storage.deployments import current_deployment
+from storage.errors import Invalid
 from storage.preferences import newest_choices
 from storage.runs import (
     Fenced,
@@ -28,7 +29,7 @@ from storage.runs import (
 from storage.tables import Checkpoint, CheckpointKind, RunStatus, TrainingRun
 from trainer.algorithms import train
 from trainer.algorithms.callbacks import TrainResult
-from trainer.configs import parse_config
+from trainer.configs import OfflineConfig, parse_config
 from trainer.dataset import TrainingData, build_dataset
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
 from trainer.evaluation.gate_judge import GateJudge, opened_judge
@@ -38,11 +39,15 @@ from trainer.gate_options import GateOptions
 from trainer.gate_plan import plan_gate
 from trainer.gate_records import record_gate
 from trainer.manifest import read_manifest
+from trainer.offline_fields import PREFERENCES, Rewarded
 from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
 from trainer.run_reporter import RunReporter
 from trainer.stored_references import StoredReferences
+
+if TYPE_CHECKING:
+    from trainer.algorithms.offline_data import Reward
 
 log = logging.getLogger("trainer")
 
@@ -165,12 +170,15 @@ class Worker:
         extra: dict[str, Any] = {}
         if self._run.algorithm != "reward_model":
             extra["initial_source"] = self._model_source
-        if self._run.algorithm == "dpo":
+        config = parse_config(self._run.algorithm, self._run.config)
+        if self._run.algorithm == "dpo" or isinstance(config, OfflineConfig):
             extra["reference_store"] = StoredReferences(self._database)
+        if isinstance(config, Rewarded):
+            extra["reward"] = self._reward(config.reward, max_length=config.max_length)
         self._output.parent.mkdir(parents=True, exist_ok=True)
         result = train(
             self._run.algorithm,
-            config=parse_config(self._run.algorithm, self._run.config),
+            config=config,
             examples=data.demonstrations if self._run.algorithm == "sft" else data.pairs,
             policy_source=self._source(start),
             output=self._output,
@@ -181,6 +189,21 @@ class Worker:
         )
         self._reporter.flush()
         return result
+
+    def _reward(self, named: str, *, max_length: int) -> "Reward | None":
+        """The reward model of that id; None where choices are the reward. Raises NotFound, Invalid."""
+        if named == PREFERENCES:
+            return None
+        from trainer.model_reward import ModelReward  # TRL takes seconds
+
+        with self._database.read() as session:
+            checkpoint = get_checkpoint(session, named)
+        if checkpoint.kind is not CheckpointKind.reward_model:
+            raise Invalid(
+                f"{named} cannot be the reward: it is a checkpoint of kind {checkpoint.kind}.",
+                hint="`prefloop train reward_model` makes a reward model; name that.",
+            )
+        return ModelReward(self._data_dir / checkpoint.source, device=self._device, max_length=max_length)
 
     def _record_checkpoint(self, data: TrainingData, start: Checkpoint, result: TrainResult) -> None:
         """The row of the folder just written; a resumed attempt finds both there."""

@@ -18,7 +18,15 @@ ACCENT, SIDE_B, MUTED, LINE = "#3b5bdb", "#0b7285", "#5b6472", "#e3e6ec"
 MOST_CHECKPOINTS = 12
 NO_POINT = (None,)
 LOSSES = ("loss", "eval_loss")
-LEARNED = ("rewards/margins", "rewards/accuracies", "accuracy", "eval_accuracy", "mean_token_accuracy")
+LEARNED = (
+    "rewards/margins",
+    "rewards/accuracies",
+    "accuracy",
+    "eval_accuracy",
+    "mean_token_accuracy",
+    "logps/completions",
+    "weights/mean",
+)
 Series = Mapping[str, Sequence[tuple[int, float]]]
 JUDGE_MARK, PEOPLE_MARK = (ACCENT, "circle", -0.09), (SIDE_B, "square", 0.09)
 

@@ -6,11 +6,16 @@ class Recorder:
         self.steps: list[dict[str, float]] = []
         self.total = 0
         self.lines: list[str] = []
+        self.stages: list[str] = []
         self.stop_after = stop_after
 
     def step(self, step: int, total: int, metrics: dict[str, float]) -> None:
         self.steps.append({"step": step, **metrics})
         self.total = total
+
+    def stage(self, stage: str, step: int = 0, total: int = 0) -> None:
+        if self.stages[-1:] != [stage]:
+            self.stages.append(stage)
 
     def log(self, line: str) -> None:
         self.lines.append(line)

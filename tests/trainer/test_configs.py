@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
@@ -37,6 +38,48 @@ def test_all_problems_are_reported_at_once():
         "label_smoothing",
     }
     assert "-1 was given" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "values", "told"),
+    [
+        ("r_lol", {"kl_beta": 0.1}, "kl_beta: 0.1 was given with clip 0.9, .* set clip to 0, or kl_beta to 0"),
+        ("r_lol", {"kl_beta": 1.0, "clip": 0}, "the largest reward is 1, .* set it below 1"),
+        ("a_lol_kl", {"kl_beta": 0.5}, "the largest advantage is 0.5, .* set it below 0.5"),
+        (
+            "wbc",
+            {"sampling": "uniform"},
+            "sampling: 'uniform' was given, .* choose good_random",
+        ),
+        ("a_lol", {"reward": "dpo-0001"}, "reward: 'dpo-0001' was given"),
+        ("nll", {"reward": "preferences"}, "reward: not a field of NLLConfig"),
+        ("a_lol_seq", {"clip": 1.0}, "clip: 1.0 was given"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_with_what_to_do(algorithm, values, told):
+    with pytest.raises(InvalidConfig, match=told) as caught:
+        parse_config(algorithm, values)
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "values"),
+    [
+        ("r_lol", {"kl_beta": 0.1, "clip": 0}),
+        ("a_lol_kl", {"kl_beta": 0.5, "reward": "reward_model-0001"}),
+        ("wbc", {"sampling": "uniform", "reward": "reward_model-0001"}),
+        ("a_lol_kl", {"sampling": "uniform"}),
+    ],
+)
+def test_settings_that_do_go_together_survive_a_round_trip(algorithm, values):
+    config = parse_config(algorithm, values)
+    assert parse_config(algorithm, config.model_dump(mode="json")) == config
+
+
+def test_the_strategies_of_the_form_are_those_of_the_sampler():
+    from trainer.advantage_sampling import Strategy
+
+    assert json_schema("a_lol")["properties"]["sampling"]["enum"] == list(get_args(Strategy))
 
 
 def test_an_unknown_algorithm_names_the_known_ones():

@@ -5,7 +5,14 @@ import torch
 from transformers import LlamaForCausalLM
 
 from trainer import policy as policies
-from trainer.tensors import disable_dropout, pad_rows, sequence_logprobs, token_logprobs
+from trainer.tensors import (
+    completion_logprobs,
+    completion_token_logprobs,
+    disable_dropout,
+    pad_rows,
+    sequence_logprobs,
+    token_logprobs,
+)
 
 PROMPT, LONG = [3, 40, 41, 42, 4], [3, 50, 51, 52, 53, 54, 55, 4]
 COMPLETION = [60, 61, 1]
@@ -94,3 +101,12 @@ def test_dropout_is_off_in_train_mode(model):
         assert not torch.allclose(sequence_logprobs(copy, rows), sequence_logprobs(model, rows), atol=1e-4)
         disable_dropout(copy)
         torch.testing.assert_close(sequence_logprobs(copy, rows), sequence_logprobs(model, rows))
+
+
+def test_tokens_come_in_the_order_of_the_rows_and_add_up_to_the_completions(model):
+    rows = [(LONG, [70, 1]), (PROMPT, []), (PROMPT, COMPLETION), ([3, 4], [60] * 12)]
+    tokens = completion_token_logprobs(model, rows, pad_id=0, batch_size=2)
+    assert [len(values) for values in tokens] == [2, 0, 3, 12]
+    sums = completion_logprobs(model, rows, pad_id=0, batch_size=3)
+    assert [sum(values) for values in tokens] == pytest.approx(sums, abs=1e-4)
+    assert sum(tokens[2][:1]) == pytest.approx(by_hand(model, PROMPT, COMPLETION[:1]), abs=1e-4)

@@ -103,7 +103,16 @@ def last_epoch(log_history: list[dict[str, Any]], names: Mapping[str, str] | Non
     if not steps:
         return {}
     last = math.ceil(steps[-1]["epoch"] - 1e-6)
-    steps = [entry for entry in steps if math.ceil(entry["epoch"] - 1e-6) == last]
+    return _means([entry for entry in steps if math.ceil(entry["epoch"] - 1e-6) == last])
+
+
+def last_steps(log_history: list[dict[str, Any]], count: int) -> dict[str, float]:
+    """The mean of every metric over the last `count` steps, for runs whose epochs are no passes over the examples."""
+    steps = [numbers(entry) for entry in log_history if "loss" in entry]
+    return _means(steps[-count:]) if steps else {}
+
+
+def _means(steps: list[dict[str, float]]) -> dict[str, float]:
     kept = [name for name in steps[-1] if name not in ("epoch", "step")]
     return {name: sum(entry[name] for entry in steps) / len(steps) for name in kept}
 

@@ -40,12 +40,12 @@ from trainer.algorithms.reference import (
     Row,
     allowed_difference,
     autocast,
-    make_row,
+    pair_rows,
     reference_logprobs,
 )
 from trainer.algorithms.start import Start, open_start, trainable
 from trainer.configs import DPOConfig
-from trainer.examples import Pair, encode, length_limit
+from trainer.examples import Pair, length_limit
 from trainer.losses.pair_mixture import PairLogprobs, PairSettings, pair_loss
 from trainer.losses.pairs import PairLoss, dpo_loss
 from trainer.reporter import Reporter
@@ -230,19 +230,7 @@ def prepare_pairs(
 ) -> list[EncodedPair]:
     """The examples as token ids with their reference log-probabilities; says how many had to be shortened."""
     max_length = length_limit(start.base.model, config.max_length)
-    rows: list[tuple[Row, Row]] = []
-    shortened = 0
-    for pair in examples:
-        prompt, completions, short = encode(
-            start.base.tokenizer, pair.prompt, [pair.chosen, pair.rejected], max_length=max_length
-        )
-        chosen, rejected = (
-            make_row(prompt, ids, reference=start.reference, max_length=max_length) for ids in completions
-        )
-        rows.append((chosen, rejected))
-        shortened += short
-    if shortened:
-        reporter.log(f"{shortened} of {len(examples)} pairs were shortened to {max_length} tokens")
+    rows = pair_rows(examples, start, max_length=max_length, reporter=reporter)
     known = reference_logprobs(
         [row for both in rows for row in both],
         start.reference,

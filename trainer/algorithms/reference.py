@@ -14,8 +14,11 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from trainer.algorithms.callbacks import InvariantViolated
+from trainer.algorithms.start import Start
+from trainer.examples import Pair, encode
 from trainer.policy import Policy
-from trainer.tensors import completion_logprobs
+from trainer.reporter import Reporter
+from trainer.tensors import completion_logprobs, completion_token_logprobs
 
 SAMPLE = 16  # rows computed anew in every run, to see whether what was kept still holds
 
@@ -58,6 +61,23 @@ def make_row(prompt: list[int], completion: list[int], *, reference: Policy, max
     return Row(prompt, completion, key)
 
 
+def pair_rows(examples: Sequence[Pair], start: Start, *, max_length: int, reporter: Reporter) -> list[tuple[Row, Row]]:
+    """(chosen, rejected) of each pair as token ids; says how many had to be shortened."""
+    rows: list[tuple[Row, Row]] = []
+    shortened = 0
+    for pair in examples:
+        sides = [pair.chosen, pair.rejected]
+        prompt, completions, short = encode(start.base.tokenizer, pair.prompt, sides, max_length=max_length)
+        chosen, rejected = (
+            make_row(prompt, ids, reference=start.reference, max_length=max_length) for ids in completions
+        )
+        rows.append((chosen, rejected))
+        shortened += short
+    if shortened:
+        reporter.log(f"{shortened} of {len(examples)} pairs were shortened to {max_length} tokens")
+    return rows
+
+
 def reference_logprobs(
     rows: Sequence[Row], reference: Policy, *, store: ReferenceStore | None, batch_size: int, seed: int
 ) -> dict[ReferenceKey, float]:
@@ -78,6 +98,33 @@ def reference_logprobs(
                 f"(completion {key.completion[:12]}…); remove what is kept for reference {key.reference[:12]}…"
             )
     return known
+
+
+def reference_token_logprobs(
+    rows: Sequence[Row], reference: Policy, *, batch_size: int, seed: int
+) -> dict[ReferenceKey, list[float]]:
+    """Log-probability (nats) of every token of every row under the reference: of this run only, what is kept are sums.
+
+    A sample of the rows is computed again, in other company. Raises InvariantViolated where a token's value differs.
+    """
+    found = _score_tokens(rows, reference, batch_size=batch_size)
+    sample = random.Random(seed).sample(list(rows), min(SAMPLE, len(rows)))
+    for key, again in _score_tokens(sample, reference, batch_size=batch_size).items():
+        for one, other in zip(found[key], again, strict=True):
+            if not abs(one - other) <= allowed_difference(reference.model, other):
+                raise InvariantViolated(
+                    f"a token's reference log-probability is {one:.5f} nats in one batch and {other:.5f} in another "
+                    f"(completion {key.completion[:12]}…): rows of this model depend on what they are padded with"
+                )
+    return found
+
+
+def _score_tokens(rows: Sequence[Row], reference: Policy, *, batch_size: int) -> dict[ReferenceKey, list[float]]:
+    unique = {row.key: (row.prompt, row.completion) for row in rows}
+    model, pad_id = reference.model, reference.tokenizer.pad_token_id
+    with autocast(model.device):
+        found = completion_token_logprobs(model, list(unique.values()), pad_id=pad_id, batch_size=batch_size)
+    return dict(zip(unique, found, strict=True))
 
 
 def _score(rows: Sequence[Row], reference: Policy, *, batch_size: int) -> dict[ReferenceKey, float]:

@@ -43,7 +43,8 @@ class OfflineBatch(NamedTuple):
     """B scored completions of up to T tokens, as they are stored, with the policy's log-probabilities.
 
     `logprobs`, `mask` and `reference_logprobs` are [B, T] (nats), `rewards` in [0, R_max] and the reference's `values`
-    are [B]; each name needs only some of them.
+    are [B]; each name needs only some of them. The reference's may be sums over completions, [B], for all but
+    a_lol_seq, which has a ratio per token.
     """
 
     logprobs: Tensor
@@ -84,10 +85,11 @@ def offline_loss(
     mask = batch.mask.to(batch.logprobs.dtype)
     logprobs = keep(batch.logprobs, batch.mask)
     fixed = logprobs.detach()
-    reference = None if batch.reference_logprobs is None else keep(batch.reference_logprobs, batch.mask).detach()
+    reference = _reference(batch)
+    total = None if reference is None else reference if reference.dim() == 1 else reference.sum(dim=-1)
     advantages = _advantages(name, batch)
     gain = _gain(name, batch, advantages, fixed)
-    log_ratio = None if reference is None else (fixed - reference).sum(dim=-1)
+    log_ratio = None if total is None else fixed.sum(dim=-1) - total
     guarded = torch.zeros(len(logprobs), dtype=torch.bool, device=logprobs.device)
     constant: Tensor | float = 0.0
     if name == "reward_gold":
@@ -95,7 +97,7 @@ def offline_loss(
     elif name not in NEEDS_REFERENCE:
         weights = gain.unsqueeze(-1)
     else:
-        assert reference is not None and log_ratio is not None
+        assert reference is not None and total is not None and log_ratio is not None
         if name == "a_lol_seq":
             weights = gain.unsqueeze(-1) * _ratio(fixed - reference, clip)
         elif name in ("r_lol", "a_lol"):
@@ -105,10 +107,18 @@ def offline_loss(
             guarded = (full < 0) & (log_ratio <= log_ratio_floor)
             pushed = torch.where(guarded, torch.zeros_like(full), full)
             # the value is the equation's whether guarded or not; only the gradient is withheld
-            constant = -(full - pushed) * fixed.sum(dim=-1) - kl_beta * reference.sum(dim=-1)
+            constant = -(full - pushed) * fixed.sum(dim=-1) - kl_beta * total
             weights = pushed.unsqueeze(-1)
     weights = weights * mask
     return OfflineLoss((-weights * logprobs).sum(dim=-1) + constant, weights, log_ratio, advantages, guarded)
+
+
+def _reference(batch: OfflineBatch) -> Tensor | None:
+    """The reference's log-probabilities as they are given, with 0 on padding."""
+    given = batch.reference_logprobs
+    if given is None:
+        return None
+    return (given if given.dim() == 1 else keep(given, batch.mask)).detach()
 
 
 def _advantages(name: str, batch: OfflineBatch) -> Tensor | None:
@@ -145,6 +155,8 @@ def _check(name: str, batch: OfflineBatch, clip: float | None, kl_beta: float) -
     }
     if any(missing.values()):
         raise ValueError(f"{name} needs {', '.join(field for field, lacks in missing.items() if lacks)} of the batch")
+    if name == "a_lol_seq" and batch.reference_logprobs is not None and batch.reference_logprobs.dim() == 1:
+        raise ValueError("a_lol_seq has a ratio per token, so its reference_logprobs are [B, T]; sums [B] were given")
     if clip is not None and not clip > 0:
         raise ValueError(f"clip is the half width of the ratio's interval and above 0, it is {clip}; None is off")
     if kl_beta < 0:

@@ -131,3 +131,32 @@ def test_settings_out_of_bounds_and_unknown_names_are_refused():
         offline_loss("r_lol_kl", batch(START), kl_beta=-1)
     with pytest.raises(ValueError, match="'a_lol_x' is not known"):
         offline_loss("a_lol_x", batch(START))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "a_lol_seq"])
+def test_the_reference_may_be_given_as_sums(name):
+    tokens = torch.tensor([[-1.5, -1.0, -3.5], [-2.0, -0.5, math.nan]], dtype=torch.float64)
+    settings = {"kl_beta": 0.6, "clip": 0.3, "log_ratio_floor": -1.0}
+    one, two = batch(START, tokens), batch(START, tokens)
+    by_token = offline_loss(name, one, **settings)
+    by_sum = offline_loss(
+        name, two._replace(reference_logprobs=torch.tensor([-6.0, -2.5], dtype=torch.float64)), **settings
+    )
+    assert by_sum.losses.tolist() == pytest.approx(by_token.losses.tolist(), abs=1e-12)
+    by_token.losses.sum().backward()
+    by_sum.losses.sum().backward()
+    assert two.logprobs.grad.tolist() == pytest.approx(one.logprobs.grad.tolist(), abs=1e-12)
+
+
+def test_sums_are_refused_where_every_token_has_a_ratio():
+    with pytest.raises(ValueError, match=r"reference_logprobs are \[B, T\]; sums \[B\] were given"):
+        offline_loss("a_lol_seq", batch(START)._replace(reference_logprobs=torch.zeros(2)))
+
+
+@pytest.mark.parametrize("name", ["r_lol", "a_lol", "a_lol_seq"])
+@pytest.mark.parametrize("shift", [-40.0, 40.0])
+def test_a_clamped_ratio_never_stops_a_gradient(name, shift):
+    far = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -1.5, 0.0]], dtype=torch.float64) - shift
+    given = batch(START, far, rewards=(1.0, 1.0), values=(0.5, 0.5))
+    offline_loss(name, given, clip=0.9).losses.sum().backward()
+    assert bool((given.logprobs.grad[MASK.bool()] < 0).all())
