@@ -67,7 +67,7 @@ def serve(
 
 @cli.command()
 def train(
-    algorithm: Annotated[str, typer.Argument(help="sft, reward_model or dpo.")],
+    algorithm: Annotated[str, typer.Argument(help="Its name in docs/algorithms.md, as dpo; a wrong one lists all.")],
     set_: Annotated[list[str] | None, typer.Option("--set", help="field=value of its config; repeatable.")] = None,
     data_dir: DataDir = None,
     model: Model = None,

@@ -136,7 +136,10 @@ class DPOConfig(AlgorithmConfig):
     @model_validator(mode="after")
     def _a_weight_for_each_loss(self) -> Self:
         if len(self.loss_type) != len(self.loss_weights):
-            raise ValueError(f"there are {len(self.loss_type)} losses and {len(self.loss_weights)} weights")
+            raise ValueError(
+                f"loss_weights: there are {len(self.loss_type)} losses and {len(self.loss_weights)} weights; "
+                "give one weight for each loss"
+            )
         return self
 
 

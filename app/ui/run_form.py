@@ -6,7 +6,7 @@ from typing import Any
 
 from trainer.configs import ALGORITHMS, InvalidConfig, json_schema, parse_config
 
-MAIN = ("beta", "learning_rate", "epochs", "start_from", "preferences")
+MAIN = ("beta", "reward", "sampling", "learning_rate", "epochs", "start_from", "preferences")
 BOUNDS = (("exclusiveMinimum", "above"), ("minimum", "from"), ("exclusiveMaximum", "below"), ("maximum", "to"))
 
 

@@ -67,6 +67,27 @@ def test_a_reward_model_run_has_no_gate_and_cannot_be_served(project: TrainingPr
         assert get_gate_decision(session, run_id) is None
 
 
+def test_an_offline_run_ends_with_an_adapter_its_lineage_and_a_decision(project: TrainingProject) -> None:
+    run_id = finish(project, "a_lol", epochs=2)
+    with project.database.read() as session:
+        checkpoint = get_checkpoint(session, run_id)
+        assert checkpoint.kind is CheckpointKind.adapter
+        assert lineage(session, checkpoint)["preference_ids"] == list(range(1, 41))
+        assert get_gate_decision(session, run_id) is not None
+    assert load_policy(project.data_dir / checkpoint.source, device="cpu").digest == checkpoint.digest
+
+
+def test_an_offline_run_takes_a_reward_model_of_the_project_as_its_reward(project: TrainingProject) -> None:
+    scorer = project.queue("reward_model", epochs=1)
+    assert work(project, scorer).status is RunStatus.succeeded
+    run = work(project, project.queue("a_lol", max_steps=2, reward=scorer, value_samples=2, max_length=64))
+    assert run.status is RunStatus.succeeded, run.error
+    assert 0 < checkpoint_of(project, run.id).metrics["rewards/mean"] < 1
+    refused = work(project, project.queue("wbc", reward="reward_model-0099"))
+    assert refused.status is RunStatus.failed
+    assert refused.error is not None and "no checkpoint 'reward_model-0099'" in refused.error
+
+
 def test_a_run_without_choices_fails_with_the_reason(tmp_path: Path, tiny_model_dir: Path) -> None:
     project = TrainingProject.make(tmp_path / "data", tiny_model_dir, pairs=0)
     run_id = project.queue("dpo")
