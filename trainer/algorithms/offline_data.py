@@ -142,7 +142,8 @@ def _plan(
     if config.method in NEEDS_VALUE:
         values = _values([texts[place] for place in places.tolist()], rewards, start, config, reward, reporter)
     gains = rewards - values
-    distribution = draws(strategy_of(config), gains[:preferred], gains[preferred:] if len(gains) > preferred else None)
+    rejected = gains[preferred:] if len(texts) > chosen else None
+    distribution = draws(strategy_of(config), gains[:preferred], rejected)
     per_step = draws_per_step(config)
     steps = scaled_steps(math.ceil(config.epochs * preferred / per_step), distribution, preferred)
     steps = min(steps, config.max_steps or steps)
