@@ -80,7 +80,7 @@ def test_an_offline_run_ends_with_an_adapter_its_lineage_and_a_decision(project:
 def test_an_offline_run_takes_a_reward_model_of_the_project_as_its_reward(project: TrainingProject) -> None:
     scorer = project.queue("reward_model", epochs=1)
     assert work(project, scorer).status is RunStatus.succeeded
-    run = work(project, project.queue("a_lol", max_steps=2, reward=scorer, value_samples=2, max_length=64))
+    run = work(project, project.queue("wbc", max_steps=2, reward=scorer, sampling="all_priority"))
     assert run.status is RunStatus.succeeded, run.error
     assert 0 < checkpoint_of(project, run.id).metrics["rewards/mean"] < 1
     refused = work(project, project.queue("wbc", reward="reward_model-0099"))
