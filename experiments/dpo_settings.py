@@ -45,6 +45,8 @@ class Quiet:
 
     def step(self, step: int, total: int, metrics: dict[str, float]) -> None: ...
 
+    def stage(self, stage: str, step: int = 0, total: int = 0) -> None: ...
+
     def log(self, line: str) -> None: ...
 
     def should_stop(self) -> bool:
@@ -79,9 +81,9 @@ def label(policy: Policy, prompts: list[Prompt], rule: Rule, chance: random.Rand
 class Bench:
     """The initial model and the questions that every setting is measured on."""
 
-    def __init__(self) -> None:
+    def __init__(self, questions: int = QUESTIONS) -> None:
         self.policy = load_policy(WEIGHTS, device="cpu")
-        self.asked: list[Messages] = [messages_of(p) for p in heldout_prompts(QUESTIONS, SEED)]
+        self.asked: list[Messages] = [messages_of(p) for p in heldout_prompts(questions, SEED)]
         self._rows = [fit_prompt(self.policy, HeldoutPrompt(i, messages)) for i, messages in enumerate(self.asked)]
         self._own = self._guarded(self.policy, times=3)
 

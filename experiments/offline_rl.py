@@ -1,11 +1,11 @@
 """How far do the offline methods move the starter? The rule's share before and after so many steps, by method and rate.
 
-    python experiments/offline_rl.py --rule polite --labels 100 --seed 0 --on heldout
-    python experiments/offline_rl.py --methods a_lol wbc --rates 3e-4 1e-3 --on validation
+    python experiments/offline_rl.py --rule polite --labels 100 --seed 0
+    python experiments/offline_rl.py --methods a_lol wbc --rates 3e-4 1e-3 --questions 120
 
-Labels pairs of the starter's own samples of train prompts by a rule, once, trains each method from the initial model
-with choices as the reward (chosen 1, rejected 0), or with --scored a reward model of them, and measures on other prompts. Rates are chosen on `validation`;
-`heldout` is for what was chosen. One thread, under a minute a row; the table in docs/results.md is its output.
+Labels pairs of the starter's own samples of train prompts by a rule, once, trains each method from the initial model with
+choices as the reward (chosen 1, rejected 0), or with --scored a reward model of the same pairs, and measures on new
+held-out questions as dpo_settings.py does. One thread, about a minute a row; the tables in docs/results.md are its output.
 """
 
 import argparse
@@ -14,13 +14,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from dpo_target_margin import Quiet, label, measure
+from dpo_settings import QUESTIONS, Bench, Quiet, label
 
 from app.settings import Settings
 from trainer.algorithms import train
 from trainer.configs import OFFLINE, parse_config
 from trainer.examples import Pair
 from trainer.model_reward import ModelReward
+from trainer.offline_fields import PREFERENCES
 from trainer.policy import Policy, load_policy
 from trainer.starter import WEIGHTS
 from trainer.starter.check import packaged_prompts
@@ -35,29 +36,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--methods", nargs="*", default=list(OFFLINE), choices=list(OFFLINE))
     parser.add_argument("--rates", nargs="*", type=float, help="learning rates; default: each method's own")
-    parser.add_argument("--scored", action="store_true", help="the reward is a reward model trained on the same pairs")
     parser.add_argument("--sampling", default="good_priority")
-    parser.add_argument("--on", choices=("validation", "heldout"), default="validation", help="the split measured on")
-    parser.add_argument("--prompts", type=int, default=300, help="how many of its prompts, one completion each")
+    parser.add_argument("--scored", action="store_true", help="the reward is a reward model trained on the same pairs")
+    parser.add_argument("--questions", type=int, default=QUESTIONS)
     given = parser.parse_args()
-    rule, chance, policy = find_rule(given.rule), random.Random(given.seed), load_policy(WEIGHTS, device="cpu")
-    prompts = packaged_prompts()
-    asked = chance.sample([p for p in prompts if p["split"] == "train"], given.labels)
-    decided = label(policy, asked, rule, chance, Settings())
-    split = [p for p in prompts if p["split"] == given.on]
-    measured = random.Random(0).sample(split, min(given.prompts, len(split)))
-    print(f"{given.labels} labels, {len(decided)} decided, {len(measured)} prompts of {given.on}\n")
-    print(f"| method | rate | steps | {given.rule} | right |\n|---|---|---|---|---|")
-    print(f"| initial model | | 0 {measure(policy, measured, rule)}", flush=True)
+    rule, chance, bench = find_rule(given.rule), random.Random(given.seed), Bench(given.questions)
+    asked = chance.sample([p for p in packaged_prompts() if p["split"] == "train"], given.labels)
+    decided = label(bench.policy, asked, rule, chance, Settings())
+    print(
+        f"{given.labels} labels, {len(decided)} decided\n\n| method | rate | steps | {given.rule} | right | unlikely |"
+    )
+    print(f"|---|---|---|---|---|---|\n| initial model | | 0 {bench.measure(bench.policy, rule)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         reward = reward_model(decided, Path(folder), given.seed) if given.scored else None
     for method in given.methods:
         for rate in given.rates or [parse_config(method).learning_rate]:
             config = {"seed": given.seed, "learning_rate": rate, "epochs": 1000, "max_steps": given.steps}
             if method != "nll":
-                config |= {"sampling": given.sampling, "reward": "reward_model-0001" if reward else "preferences"}
-            trained, steps = trained_by(method, decided, config, reward)
-            print(f"| {method} | {rate:g} | {steps} {measure(trained, measured, rule)}", flush=True)
+                config |= {"sampling": given.sampling, "reward": "reward_model-0001" if reward else PREFERENCES}
+            policy, steps = trained(method, decided, config, reward)
+            print(f"| {method} | {rate:g} | {steps} {bench.measure(policy, rule)}", flush=True)
 
 
 class Told(Quiet):
@@ -68,15 +66,21 @@ class Told(Quiet):
 
 
 def reward_model(pairs: list[Pair], folder: Path, seed: int) -> ModelReward:
-    arguments = {"examples": pairs, "policy_source": str(WEIGHTS), "output": folder / "reward", "work": folder / "work"}
-    config = parse_config("reward_model", {"seed": seed})
-    train("reward_model", config=config, reporter=Quiet(), device="cpu", **arguments)
+    result = train(
+        "reward_model",
+        config=parse_config("reward_model", {"seed": seed}),
+        examples=pairs,
+        policy_source=str(WEIGHTS),
+        output=folder / "reward",
+        work=folder / "work",
+        reporter=Told(),
+        device="cpu",
+    )
+    print(f"<!-- held-out accuracy of the reward model: {result.metrics.get('validation/accuracy')} -->", flush=True)
     return ModelReward(folder / "reward", device="cpu", max_length=512)
 
 
-def trained_by(
-    method: str, pairs: list[Pair], config: dict[str, Any], reward: ModelReward | None
-) -> tuple[Policy, int]:
+def trained(method: str, pairs: list[Pair], config: dict[str, Any], reward: ModelReward | None) -> tuple[Policy, int]:
     with tempfile.TemporaryDirectory() as folder:
         result = train(
             method,

@@ -12,15 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from trainer.losses.names import PairLossName
-from trainer.offline_fields import (
-    PREFERENCE_REWARDS,
-    PREFERENCE_VALUE,
-    Clipped,
-    PushedDown,
-    Rewarded,
-    Valued,
-    refuse_push,
-)
+from trainer.offline_fields import Clipped, PushedAdvantage, RatioOrPush, Rewarded, Valued
 
 
 class InvalidConfig(ValueError):
@@ -203,29 +195,12 @@ class RewardGoldConfig(OfflineConfig, Rewarded):
     )
 
 
-class RLoLConfig(OfflineConfig, Rewarded, Clipped, PushedDown):
+class RLoLConfig(OfflineConfig, RatioOrPush):
     """R-LoL: likelihood times reward times the ratio to the reference, or less kl_beta (Baheti et al. 2023)."""
-
-    kl_beta: float = Field(
-        0.0,
-        ge=0,
-        le=100,
-        description="Subtracted from the reward in place of the ratio where above 0; clip is 0 then.",
-    )
 
     @property
     def method(self) -> str:  # type: ignore[override]
         return "r_lol_kl" if self.kl_beta else "r_lol"
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        if self.kl_beta and self.clip:
-            raise ValueError(
-                f"kl_beta: {self.kl_beta:g} was given with clip {self.clip:g}, but this form has no ratio to bound; "
-                "set clip to 0, or kl_beta to 0"
-            )
-        refuse_push(self.kl_beta, reward=self.reward, largest=PREFERENCE_REWARDS[0], what="reward")
-        return self
 
 
 class ALoLConfig(OfflineConfig, Rewarded, Clipped, Valued):
@@ -246,16 +221,10 @@ class ALoLSeqConfig(OfflineConfig, Rewarded, Clipped, Valued):
     method = "a_lol_seq"
 
 
-class ALoLKLConfig(OfflineConfig, Rewarded, PushedDown, Valued):
+class ALoLKLConfig(OfflineConfig, PushedAdvantage, Valued):
     """A-LoL with kl_beta subtracted from the advantage in place of the ratio (Baheti et al. 2023)."""
 
     method = "a_lol_kl"
-
-    @model_validator(mode="after")
-    def _something_is_pulled(self) -> Self:
-        largest = PREFERENCE_REWARDS[0] - PREFERENCE_VALUE
-        refuse_push(self.kl_beta, reward=self.reward, largest=largest, what="advantage")
-        return self
 
 
 OFFLINE: Mapping[str, type[OfflineConfig]] = MappingProxyType(

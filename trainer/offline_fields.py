@@ -96,6 +96,37 @@ class PushedDown(BaseModel):
         return -self.push_limit
 
 
+class RatioOrPush(Rewarded, Clipped, PushedDown):
+    """A ratio, or with kl_beta above 0 the push in its place."""
+
+    kl_beta: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Subtracted from the reward in place of the ratio where above 0; clip is 0 then.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.kl_beta and self.clip:
+            raise ValueError(
+                f"kl_beta: {self.kl_beta:g} was given with clip {self.clip:g}, but this form has no ratio to bound; "
+                "set clip to 0, or kl_beta to 0"
+            )
+        refuse_push(self.kl_beta, reward=self.reward, largest=PREFERENCE_REWARDS[0], what="reward")
+        return self
+
+
+class PushedAdvantage(Rewarded, PushedDown):
+    """A push against an advantage."""
+
+    @model_validator(mode="after")
+    def _something_is_pulled(self) -> Self:
+        largest = PREFERENCE_REWARDS[0] - PREFERENCE_VALUE
+        refuse_push(self.kl_beta, reward=self.reward, largest=largest, what="advantage")
+        return self
+
+
 def refuse_push(kl_beta: float, *, reward: str, largest: float, what: str) -> None:
     """Raises ValueError where, with preferences as reward, kl_beta would push down even the chosen."""
     if reward == PREFERENCES and kl_beta >= largest:
