@@ -3,9 +3,10 @@
     python experiments/offline_rl.py --rule polite --labels 100 --seed 0
     python experiments/offline_rl.py --methods a_lol wbc --rates 3e-4 1e-3 --questions 120
 
-Labels pairs of the starter's own samples of train prompts by a rule, once, trains each method from the initial model with
-choices as the reward (chosen 1, rejected 0), or with --scored a reward model of the same pairs, and measures on new
-held-out questions as dpo_settings.py does. One thread, about a minute a row; the tables in docs/results.md are its output.
+Labels pairs of the starter's own samples of train prompts by a rule, once, trains each method from the initial model
+with choices as the reward (chosen 1, rejected 0), or with --scored a reward model of the same pairs, and measures on
+new held-out questions as dpo_settings.py does. One thread, about a minute a row; the tables in docs/results.md are its
+output.
 """
 
 import argparse
