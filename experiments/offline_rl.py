@@ -1,4 +1,4 @@
-"""How far do the offline methods move the starter? The rule's share before and after so many steps, by method and rate.
+"""How far do the offline methods and PRO move the starter? The rule's share before and after, by method and rate.
 
     python experiments/offline_rl.py --rule polite --labels 100 --seed 0
     python experiments/offline_rl.py --methods a_lol wbc --rates 3e-4 1e-3 --questions 120
@@ -28,6 +28,8 @@ from trainer.starter import WEIGHTS
 from trainer.starter.check import packaged_prompts
 from trainer.starter.rules import find_rule
 
+METHODS = [*OFFLINE, "pro"]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--methods", nargs="*", default=list(OFFLINE), choices=list(OFFLINE))
+    parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
     parser.add_argument("--rates", nargs="*", type=float, help="learning rates; default: each method's own")
     parser.add_argument("--sampling", default="good_priority")
     parser.add_argument("--scored", action="store_true", help="the reward is a reward model trained on the same pairs")
@@ -53,8 +55,8 @@ def main() -> None:
     for method in given.methods:
         for rate in given.rates or [parse_config(method).learning_rate]:
             config = {"seed": given.seed, "learning_rate": rate, "epochs": 1000, "max_steps": given.steps}
-            if method != "nll":
-                config |= {"sampling": given.sampling, "reward": "reward_model-0001" if reward else PREFERENCES}
+            asked_for = {"sampling": given.sampling, "reward": "reward_model-0001" if reward else PREFERENCES}
+            config |= {name: asked_for[name] for name in asked_for.keys() & type(parse_config(method)).model_fields}
             policy, steps = trained(method, decided, config, reward)
             print(f"| {method} | {rate:g} | {steps} {bench.measure(policy, rule)}", flush=True)
 

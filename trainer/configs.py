@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from trainer.losses.names import PairLossName
-from trainer.offline_fields import Clipped, PushedAdvantage, RatioOrPush, Rewarded, Valued
+from trainer.offline_fields import Clipped, PushedAdvantage, RatioOrPush, Rewarded, Valued, Worth
 
 
 class InvalidConfig(ValueError):
@@ -167,7 +167,6 @@ class OfflineConfig(AlgorithmConfig):
     method: ClassVar[str]
     """Its name in `trainer/losses/offline.py`."""
 
-    learning_rate: LearningRate = 5e-4
     epochs: Epochs = 12
     start_from: Literal["initial", "served"] = Field(
         "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
@@ -227,6 +226,22 @@ class ALoLKLConfig(OfflineConfig, PushedAdvantage, Valued):
     method = "a_lol_kl"
 
 
+class PROConfig(AlgorithmConfig, Worth):
+    """Preference ranking optimisation (Song et al. 2023): rankings, of two where people chose between two."""
+
+    sft_weight: float = Field(
+        0.05, ge=0, le=100, description="Weight of the best completion's likelihood, summed over its tokens."
+    )
+    contrary_gaps: Literal["ignore", "push"] = Field(
+        "ignore",
+        description="What a reward that contradicts the choice does: nothing, or push against it as in the paper.",
+    )
+    epochs: Epochs = 12
+    start_from: Literal["initial", "served"] = Field(
+        "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
+    )
+
+
 OFFLINE: Mapping[str, type[OfflineConfig]] = MappingProxyType(
     {
         "nll": NLLConfig,
@@ -240,7 +255,7 @@ OFFLINE: Mapping[str, type[OfflineConfig]] = MappingProxyType(
     }
 )
 ALGORITHMS: Mapping[str, type[AlgorithmConfig]] = MappingProxyType(
-    {"sft": SFTConfig, "reward_model": RewardModelConfig, "dpo": DPOConfig, **OFFLINE}
+    {"sft": SFTConfig, "reward_model": RewardModelConfig, "dpo": DPOConfig, "pro": PROConfig, **OFFLINE}
 )
 
 

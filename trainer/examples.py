@@ -35,6 +35,22 @@ class Demonstration:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """Completions of one prompt, best first, with what each is worth."""
+
+    prompt: Messages
+    completions: tuple[str, ...]
+    rewards: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.completions) != len(self.rewards) or len(self.completions) < 2:
+            raise ValueError(
+                f"a ranking has a reward for each of at least 2 completions; this one has {len(self.completions)} "
+                f"completions and {len(self.rewards)} rewards"
+            )
+
+
+@dataclass(frozen=True)
 class Question:
     """A prompt that a policy is to complete by itself; `reference` is a text that a reward may hold it against."""
 

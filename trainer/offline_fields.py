@@ -15,8 +15,8 @@ PREFERENCE_VALUE = 0.5
 """The reference's value of any prompt there: of two of its own completions, each is the chosen one half of the time."""
 
 
-class Rewarded(BaseModel):
-    """What completions are worth, and which of them are drawn."""
+class Worth(BaseModel):
+    """What completions are worth."""
 
     reward: str = Field(
         PREFERENCES,
@@ -24,6 +24,11 @@ class Rewarded(BaseModel):
         description="What completions are worth: preferences (chosen 1, rejected 0), or the id of a reward model, "
         "whose score is brought between 0 and 1.",
     )
+
+
+class Rewarded(Worth):
+    """What completions are worth, and which of them are drawn."""
+
     sampling: Literal["good_priority", "good_random", "all_priority", "uniform"] = Field(
         "good_priority",
         description="What is drawn: chosen completions by what they are worth (good_priority) or evenly (good_random), "

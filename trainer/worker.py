@@ -39,7 +39,7 @@ from trainer.gate_options import GateOptions
 from trainer.gate_plan import plan_gate
 from trainer.gate_records import record_gate
 from trainer.manifest import read_manifest
-from trainer.offline_fields import PREFERENCES, Rewarded
+from trainer.offline_fields import PREFERENCES, Worth
 from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
@@ -47,7 +47,7 @@ from trainer.run_reporter import RunReporter
 from trainer.stored_references import StoredReferences
 
 if TYPE_CHECKING:
-    from trainer.algorithms.offline_data import Reward
+    from trainer.rewarding import Reward
 
 log = logging.getLogger("trainer")
 
@@ -173,7 +173,7 @@ class Worker:
         config = parse_config(self._run.algorithm, self._run.config)
         if self._run.algorithm == "dpo" or isinstance(config, OfflineConfig):
             extra["reference_store"] = StoredReferences(self._database)
-        if isinstance(config, Rewarded):
+        if isinstance(config, Worth):
             extra["reward"] = self._reward(config.reward, max_length=config.max_length)
         self._output.parent.mkdir(parents=True, exist_ok=True)
         result = train(

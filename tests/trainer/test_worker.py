@@ -67,8 +67,11 @@ def test_a_reward_model_run_has_no_gate_and_cannot_be_served(project: TrainingPr
         assert get_gate_decision(session, run_id) is None
 
 
-def test_an_offline_run_ends_with_an_adapter_its_lineage_and_a_decision(project: TrainingProject) -> None:
-    run_id = finish(project, "a_lol", epochs=2)
+@pytest.mark.parametrize("algorithm", ["a_lol", "pro"])
+def test_an_offline_run_ends_with_an_adapter_its_lineage_and_a_decision(
+    project: TrainingProject, algorithm: str
+) -> None:
+    run_id = finish(project, algorithm, epochs=2)
     with project.database.read() as session:
         checkpoint = get_checkpoint(session, run_id)
         assert checkpoint.kind is CheckpointKind.adapter

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 def train(algorithm: str, **arguments: Any) -> "TrainResult":
     """Run `train` of the algorithm's file; see there for the arguments. Raises InvalidConfig for another name."""
-    files = {"sft": "sft", "reward_model": "reward_model", "dpo": "pairs", **dict.fromkeys(OFFLINE, "offline_rl")}
+    files = {
+        "sft": "sft",
+        "reward_model": "reward_model",
+        "dpo": "pairs",
+        "pro": "pro",
+        **dict.fromkeys(OFFLINE, "offline_rl"),
+    }
     if algorithm not in files:
         raise InvalidConfig([f"algorithm: {algorithm!r} is not known; choose one of {', '.join(files)}"])
     result: TrainResult = import_module(f"trainer.algorithms.{files[algorithm]}").train(**arguments)

@@ -8,7 +8,7 @@ the state of the generator, so that a run that goes on draws what it would have 
 import hashlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +33,7 @@ from trainer.losses.offline import NEEDS_REFERENCE, NEEDS_VALUE
 from trainer.offline_fields import PREFERENCE_REWARDS, PREFERENCE_VALUE, Rewarded, Valued
 from trainer.prompting import Messages
 from trainer.reporter import Reporter
-
-Reward = Callable[[Sequence[Messages], Sequence[str], Sequence[str | None]], Sequence[float | None]]
-"""(prompts, completions, reference texts or None) -> what each completion is worth, from 0 up, or None."""
+from trainer.rewarding import Reward
 
 
 @dataclass(frozen=True)

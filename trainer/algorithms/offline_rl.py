@@ -32,7 +32,7 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
-from trainer.algorithms.offline_data import OfflineData, Reward, Scored, prepare
+from trainer.algorithms.offline_data import OfflineData, Scored, prepare
 from trainer.algorithms.reference import ReferenceStore, allowed_difference
 from trainer.algorithms.start import open_start, trainable
 from trainer.configs import OfflineConfig, RewardGoldConfig
@@ -40,6 +40,7 @@ from trainer.examples import Pair
 from trainer.losses.offline import OfflineBatch, OfflineLoss, OfflineName, offline_loss
 from trainer.offline_fields import PREFERENCES, Clipped, PushedDown, Rewarded
 from trainer.reporter import Reporter
+from trainer.rewarding import Reward
 from trainer.tensors import Rows, pad_rows, token_logprobs
 
 

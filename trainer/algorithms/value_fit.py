@@ -142,15 +142,16 @@ def fit_head(states: Sequence[Tensor], target: Tensor, config: Valued, *, larges
         torch.manual_seed(seed)
         head = ReferenceValueHead(size, heads=heads, max_value=largest)
         places = torch.randperm(len(states))
-        out, learnt = places.split([_held_out(len(states)), len(states) - _held_out(len(states))])
+        out, learnt = places[: _held_out(len(states))], places[_held_out(len(states)) :]
         _start_at(head, target[learnt])
         best = constant = _error(head, states, target, out)
         kept, since, passes = copy.deepcopy(head.state_dict()), 0, 0
         optimiser = torch.optim.AdamW(head.parameters(), lr=config.value_learning_rate)
         while len(out) and passes < config.value_epochs and since < PATIENCE:
-            for batch in learnt[torch.randperm(len(learnt))].split(16):
+            for batch in _parts(learnt[torch.randperm(len(learnt))], 16):
                 optimiser.zero_grad()
-                value_error(head(*_padded(states, batch)), target[batch]).mean().backward()
+                loss = value_error(head(*_padded(states, batch)), target[batch]).mean()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
             passes, since, error = passes + 1, since + 1, _error(head, states, target, out)
             if error < best:
@@ -161,7 +162,11 @@ def fit_head(states: Sequence[Tensor], target: Tensor, config: Valued, *, larges
 
 def values_of(head: ReferenceValueHead, states: Sequence[Tensor]) -> Tensor:
     """[N], in batches."""
-    return torch.cat([head.values(*_padded(states, batch)) for batch in torch.arange(len(states)).split(64)])
+    return torch.cat([head.values(*_padded(states, batch)) for batch in _parts(torch.arange(len(states)), 64)])
+
+
+def _parts(places: Tensor, size: int) -> list[Tensor]:
+    return [places[begin : begin + size] for begin in range(0, len(places), size)]
 
 
 def _held_out(prompts: int) -> int:

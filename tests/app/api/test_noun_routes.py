@@ -95,7 +95,7 @@ def test_algorithms_come_with_the_schema_of_their_config(client: TestClient) -> 
     items = {a["name"]: a for a in client.get("/api/v1/algorithms").json()["items"]}
     assert {"sft", "dpo", "reward_model"} <= set(items)
     assert "beta" in items["dpo"]["schema"]["properties"]
-    offline = {"nll", "wbc", "reward_gold", "r_lol", "a_lol", "a_lol_ref_free", "a_lol_seq", "a_lol_kl"}
+    offline = {"pro", "nll", "wbc", "reward_gold", "r_lol", "a_lol", "a_lol_ref_free", "a_lol_seq", "a_lol_kl"}
     assert offline <= set(items)
     assert items["a_lol"]["schema"]["properties"]["sampling"]["default"] == "good_priority"
 
