@@ -77,7 +77,8 @@ def fitted_values(
         raise ValueError("every reward is 0, of the data and of the reference's samples: there is nothing to learn")
     states = prompt_states([question.ids for question in asked], reference, batch_size=batch_size)
     target = value_target(rewards[known])
-    fit = fit_head([states[i] for i in known.tolist()], target, config, largest=largest, seed=seed)
+    fit = fit_head([states[i] for i in known.tolist()], target, config, largest=largest, seed=seed, reporter=reporter)
+    reporter.stage("training")
     reporter.log(
         f"the reference's value: {len(known)} prompts, {config.value_samples} samples each, mean reward "
         f"{float(target.mean()):.3f}; squared error on held-out prompts {fit.error:.4f}, of a constant "
@@ -111,7 +112,6 @@ def sampled_rewards(
         on_progress=lambda done, total: reporter.stage(stage, done, total),
         should_stop=reporter.should_stop,
     )
-    reporter.stage("training")
     if any(one.finish_reason == "cancelled" for one in made):
         raise Stopped("stopped while the reference was sampled; a run that goes on samples it again")
     return scored(prompts, [one.text for one in made]).view(len(questions), samples)
@@ -131,10 +131,12 @@ def prompt_states(prompts: Sequence[list[int]], reference: Policy, *, batch_size
     return states
 
 
-def fit_head(states: Sequence[Tensor], target: Tensor, config: Valued, *, largest: float, seed: int) -> Fit:
+def fit_head(
+    states: Sequence[Tensor], target: Tensor, config: Valued, *, largest: float, seed: int, reporter: Reporter
+) -> Fit:
     """A head fitted to prompt states [S, H] each and their mean rewards [N]; the best pass on held-out prompts.
 
-    Draws from torch's global generator are undone; one prompt alone has the constant.
+    Draws from torch's global generator are undone; one prompt alone has the constant. Raises Stopped on request.
     """
     size = states[0].shape[-1]
     heads = max(count for count in range(1, MOST_HEADS + 1) if size % count == 0)
@@ -148,6 +150,9 @@ def fit_head(states: Sequence[Tensor], target: Tensor, config: Valued, *, larges
         kept, since, passes = copy.deepcopy(head.state_dict()), 0, 0
         optimiser = torch.optim.AdamW(head.parameters(), lr=config.value_learning_rate)
         while len(out) and passes < config.value_epochs and since < PATIENCE:
+            reporter.stage("fitting the reference's value", passes, config.value_epochs)
+            if reporter.should_stop():
+                raise Stopped("stopped while the reference's value was fitted; a run that goes on fits it again")
             for batch in _parts(learnt[torch.randperm(len(learnt))], 16):
                 optimiser.zero_grad()
                 loss = value_error(head(*_padded(states, batch)), target[batch]).mean()

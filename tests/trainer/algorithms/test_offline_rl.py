@@ -1,5 +1,6 @@
 """Offline RL: a run that learns what is worth most, draws reproducibly, stops, resumes and refuses."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,20 @@ def test_a_run_stopped_on_request_resumes_to_the_same_end(tiny_model_dir, tmp_pa
     assert [entry["step"] for entry in second.steps] == list(range(4, whole.total + 1))
     for one, two in zip(whole.steps[3:], second.steps, strict=True):
         assert one["loss"] == pytest.approx(two["loss"], abs=1e-4)
+
+
+def test_a_run_that_died_before_its_first_save_draws_what_it_would_have_drawn(tiny_model_dir, tmp_path):
+    whole, second = Recorder(), Recorder()
+    settings = SCORED | {"max_steps": 3}
+    train(tiny_model_dir, tmp_path / "whole", recorder=whole, scorer=by_length, **settings)
+    with pytest.raises(Stopped):
+        train(tiny_model_dir, tmp_path / "cut", recorder=Recorder(stop_after=2), scorer=by_length, **settings)
+    for save in (tmp_path / "cut" / "work").glob("checkpoint-*"):
+        shutil.rmtree(save)
+    train(tiny_model_dir, tmp_path / "cut", recorder=second, scorer=by_length, **settings)
+    assert [entry["step"] for entry in second.steps] == [1, 2, 3]
+    for one, two in zip(whole.steps, second.steps, strict=True):
+        assert one["logps/completions"] == pytest.approx(two["logps/completions"], abs=1e-4)
 
 
 def test_one_seed_draws_alike_and_another_differently(tiny_model_dir, tmp_path):

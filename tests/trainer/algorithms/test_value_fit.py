@@ -28,6 +28,10 @@ def some_states(count: int) -> tuple[list[torch.Tensor], torch.Tensor]:
     return states, target
 
 
+def fitted_head(states, target):
+    return fit_head(states, target, SETTINGS, largest=1.0, seed=1, reporter=Recorder()).head
+
+
 def fitted(policy, scored, *, count=6, recorder=None):
     return fitted_values(
         questions(policy, count),
@@ -54,7 +58,7 @@ def test_prompt_states_do_not_depend_on_batch_mates(tiny_model_dir):
 
 def test_a_head_learns_what_prompts_are_worth_and_beats_the_constant_on_held_out_ones():
     states, target = some_states(60)
-    fit = fit_head(states, target, SETTINGS, largest=1.0, seed=0)
+    fit = fit_head(states, target, SETTINGS, largest=1.0, reporter=Recorder(), seed=0)
     assert fit.error < 0.3 * fit.constant_error
     found = values_of(fit.head, states)
     assert torch.corrcoef(torch.stack([found, target]))[0, 1] > 0.9
@@ -63,13 +67,13 @@ def test_a_head_learns_what_prompts_are_worth_and_beats_the_constant_on_held_out
 def test_a_head_that_cannot_learn_stays_at_the_mean():
     states, _ = some_states(40)
     noise = torch.rand(40, generator=torch.Generator().manual_seed(1))
-    fit = fit_head(states, noise, SETTINGS, largest=1.0, seed=0)
+    fit = fit_head(states, noise, SETTINGS, largest=1.0, reporter=Recorder(), seed=0)
     assert fit.error <= fit.constant_error
     assert fit.passes < SETTINGS.value_epochs
 
 
 def test_one_prompt_has_the_mean_of_its_samples():
-    fit = fit_head(some_states(1)[0], torch.tensor([0.3]), SETTINGS, largest=1.0, seed=0)
+    fit = fit_head(some_states(1)[0], torch.tensor([0.3]), SETTINGS, largest=1.0, reporter=Recorder(), seed=0)
     assert values_of(fit.head, some_states(1)[0]).tolist() == pytest.approx([0.3])
 
 
@@ -77,10 +81,10 @@ def test_the_fit_is_the_same_each_time_and_leaves_the_global_generator_alone():
     states, target = some_states(20)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one = values_of(fit_head(states, target, SETTINGS, largest=1.0, seed=1).head, states)
+    one = values_of(fitted_head(states, target), states)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(6)
-    assert torch.equal(values_of(fit_head(states, target, SETTINGS, largest=1.0, seed=1).head, states), one)
+    assert torch.equal(values_of(fitted_head(states, target), states), one)
 
 
 def test_each_different_prompt_is_sampled_as_often_as_asked(tiny_model_dir):
@@ -93,7 +97,7 @@ def test_each_different_prompt_is_sampled_as_often_as_asked(tiny_model_dir):
     values = fitted(policy, scored, recorder=recorder)
     assert values.tolist() == pytest.approx([0.25] * 6, abs=0.02)
     assert sorted(asked) == sorted([question.messages[0]["content"] for question in questions(policy, 6)] * 2)
-    assert recorder.stages == ["sampling the reference", "training"]
+    assert recorder.stages == ["sampling the reference", "fitting the reference's value", "training"]
     assert any("mean reward 0.250" in line for line in recorder.lines)
 
 
@@ -112,3 +116,9 @@ def test_sampling_ends_where_a_stop_is_asked_for(tiny_model_dir):
     policy = load_policy(tiny_model_dir, device="cpu")
     with pytest.raises(Stopped, match="while the reference was sampled"):
         fitted(policy, lambda *_: torch.zeros(12), recorder=Recorder(stop_after=1))
+
+
+def test_the_fit_ends_where_a_stop_is_asked_for():
+    states, target = some_states(10)
+    with pytest.raises(Stopped, match="value was fitted"):
+        fit_head(states, target, SETTINGS, largest=1.0, seed=0, reporter=Recorder(stop_after=1))
