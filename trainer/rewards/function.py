@@ -48,5 +48,5 @@ def open_reward(term: terms.Function, sources: RewardSources) -> Function:
             f"The reward function {term.path} cannot be loaded: {type(error).__name__}: {error}.", hint=HINT
         ) from error
     if not callable(found):
-        raise RewardError(f"{term.path} is a {type(found).__name__}, not a function.", hint=HINT)
+        raise RewardError(f"{term.path} is of type {type(found).__name__}, not a function.", hint=HINT)
     return Function(term.path, found)

@@ -52,7 +52,7 @@ class InContext:
         return float(len(parts) > 1 and all(self._holds(context, part) for part in parts))
 
     def _holds(self, context: Context, completion: str) -> bool:
-        said, least = same_form(completion), 100 * self._term.threshold
+        said, least = same_form(_MARK.sub("", completion)), 100 * self._term.threshold
         if not said:
             return False
         if context.items:
