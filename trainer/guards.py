@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from trainer.guard_limits import GUARDS, GuardLimits
-from trainer.text_measures import BROKEN, repeated_run, repeated_words, script, scripts, words
+from trainer.text_measures import BROKEN, repeated_run, repeated_words, script, scripts, used_scripts, words
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,7 @@ def foreign_script(
     candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits, *, prompts: Sequence[str]
 ) -> GuardResult:
     """Share of completions with broken characters or a script that neither prompts nor initial model use."""
-    known = set().union(*(scripts(text) for text in [*prompts, *initial.texts]))
-    if known & {"HIRAGANA", "KATAKANA"}:
-        known.add("CJK")  # Japanese text without any Han character is rare
+    known = used_scripts([*prompts, *initial.texts])
     foreign = [scripts(text) - known for text in candidate.texts]
     value = sum(bool(found) for found in foreign) / len(foreign)
     names = Counter(name for found in foreign for name in found)

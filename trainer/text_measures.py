@@ -5,7 +5,8 @@ Leaves out which figure is too much (trainer/guards.py).
 
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 
 BROKEN = "BROKEN CHARACTERS"
 # Scripts written without spaces count each character as a word.
@@ -36,6 +37,19 @@ def script(character: str) -> str | None:
 def scripts(text: str) -> set[str]:
     """All scripts of a text; broken characters count as one more."""
     return {name for character in set(text) if (name := script(character)) is not None}
+
+
+def used_scripts(texts: Iterable[str]) -> set[str]:
+    """All scripts of the texts and those that go with them: Japanese without any Han character is rare."""
+    found = set().union(*(scripts(text) for text in texts))
+    return found | {"CJK"} if found & {"HIRAGANA", "KATAKANA"} else found
+
+
+@cache
+def script_names() -> frozenset[str]:
+    """Every name that `script` can give a letter of the basic plane: LATIN, CYRILLIC, CJK, ..."""
+    plane = (chr(code) for code in range(0x10000))
+    return frozenset(name for character in plane if (name := script(character)) not in (None, BROKEN))
 
 
 def words(text: str) -> list[str]:
