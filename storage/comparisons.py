@@ -1,4 +1,7 @@
-"""Completions, and the comparisons of two of them that wait for people, are leased to one, decided or dropped."""
+"""Completions, and the comparisons of two of them that wait for people, are leased to one, decided or dropped.
+
+Leaves out those of an evaluation by people before their turn (storage/people_evaluations.py).
+"""
 
 import secrets
 from datetime import timedelta
@@ -26,6 +29,7 @@ def record_comparison(
     purpose: Purpose,
     generation: int = 0,
     state: ComparisonState = ComparisonState.waiting,
+    evaluation_id: int | None = None,
 ) -> Comparison:
     """Store two new completions and their comparison. The sides are as given: the caller has tossed the coin."""
     session.add(left)
@@ -40,6 +44,7 @@ def record_comparison(
         purpose=purpose,
         state=state,
         generation=generation,
+        evaluation_id=evaluation_id,
     )
     session.add(comparison)
     session.flush()
@@ -84,16 +89,20 @@ def count_waiting(session: Session) -> dict[Purpose, int]:
 
 
 def drop_waiting(session: Session, *, before_generation: int) -> int:
-    """Drop comparisons not yet shown that were made under an older deployment; returns how many."""
+    """Drop comparisons not yet shown that were made under an older deployment; returns how many.
+
+    Those of an evaluation by people are of two given checkpoints, whatever is served: they wait for their turn again.
+    """
     stale = session.exec(
         select(Comparison).where(
             Comparison.state == ComparisonState.waiting, col(Comparison.generation) < before_generation
         )
     ).all()
     for comparison in stale:
-        comparison.state = ComparisonState.dropped
+        asked = comparison.evaluation_id is not None
+        comparison.state = ComparisonState.prepared if asked else ComparisonState.dropped
         session.add(comparison)
-    return len(stale)
+    return sum(comparison.evaluation_id is None for comparison in stale)
 
 
 def get_comparison(session: Session, comparison_id: str) -> Comparison:

@@ -51,7 +51,7 @@ def sample(
         policy,
         [p.messages for p in prompts for _ in range(SAMPLES)],
         sampling=SAMPLING,
-        seeds=[_seed(p, k) for p in prompts for k in range(SAMPLES)],
+        seeds=[seed_of(p.messages, k) for p in prompts for k in range(SAMPLES)],
         on_progress=on_progress,
         should_stop=should_stop,
     )
@@ -79,8 +79,9 @@ def fit_prompt(policy: Policy, prompt: HeldoutPrompt) -> list[int]:
     )
 
 
-def _seed(prompt: HeldoutPrompt, k: int) -> int:
-    digest = hashlib.sha256(f"{k}:{json.dumps(prompt.messages)}".encode()).digest()
+def seed_of(messages: Messages, k: int) -> int:
+    """The seed of a prompt's k-th sample, whoever writes it."""
+    digest = hashlib.sha256(f"{k}:{json.dumps(messages)}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
