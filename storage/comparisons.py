@@ -54,24 +54,30 @@ def record_comparison(
 def claim_comparison(session: Session, *, labeller_id: str | None) -> Comparison | None:
     """Lease the next waiting comparison. A labeller who holds one gets the same again (a reload loses nothing)."""
     moment = now()
-    if labeller_id is not None:
-        held = select(Comparison).where(Comparison.state == ComparisonState.leased, Comparison.leased_to == labeller_id)
-        mine = session.exec(held.order_by(col(Comparison.created_at)).limit(1)).first()
-        if mine is not None:
-            mine.leased_until = moment + LEASE
-            session.add(mine)
-            return mine
+    if (mine := held_comparison(session, labeller_id=labeller_id)) is not None:
+        mine.leased_until = moment + LEASE
+        session.add(mine)
+        return mine
     free = select(Comparison).where(
         or_(
             Comparison.state == ComparisonState.waiting,
             (col(Comparison.state) == ComparisonState.leased) & (col(Comparison.leased_until) < moment),
-        )
+        ),
+        Comparison.purpose != Purpose.repeat,  # says something about its labeller only
     )
     comparison = session.exec(free.order_by(col(Comparison.created_at), col(Comparison.id)).limit(1)).first()
     if comparison is None:
         return None
     lease_comparison(session, comparison, labeller_id=labeller_id)
     return comparison
+
+
+def held_comparison(session: Session, *, labeller_id: str | None) -> Comparison | None:
+    """What this labeller has before them, however long ago it was leased; None for a bare call."""
+    if labeller_id is None:
+        return None
+    held = select(Comparison).where(Comparison.state == ComparisonState.leased, Comparison.leased_to == labeller_id)
+    return session.exec(held.order_by(col(Comparison.created_at)).limit(1)).first()
 
 
 def lease_comparison(session: Session, comparison: Comparison, *, labeller_id: str | None) -> None:

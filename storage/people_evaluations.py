@@ -65,10 +65,11 @@ def next_prepared(session: Session) -> str | None:
 
 
 def release_prepared(session: Session, comparison_id: str, *, generation: int) -> None:
-    """Let it wait among the ordinary ones made for `generation`, unless its evaluation was stopped meanwhile."""
+    """Let it wait behind the ordinary ones made for `generation`, unless its evaluation was stopped meanwhile."""
     comparison = session.get_one(Comparison, comparison_id)
     if comparison.state is ComparisonState.prepared:
         comparison.state, comparison.generation = ComparisonState.waiting, generation
+        comparison.created_at = now()  # else it would be the oldest and go before those that wait already
         session.add(comparison)
         session.flush()
 

@@ -66,6 +66,7 @@ class Strength(StrEnum):
 class Purpose(StrEnum):
     train = "train"
     evaluate = "evaluate"
+    repeat = "repeat"  # shown to its labeller once more, sides swapped; measures the labeller and nothing else
 
 
 class ComparisonState(StrEnum):

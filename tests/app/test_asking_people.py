@@ -6,24 +6,40 @@ from collections import Counter
 import pytest
 from fakes import FakeEngine
 from labelled import record_prompts
-from test_labelling import SAMPLING, choose, serve
 
 from app.comparisons import ComparisonMaker
 from app.labelling import Labelling, ShownComparison
 from app.win_rates import PEOPLE, WinRates
-from storage.checkpoints import record_checkpoint
+from storage.checkpoints import record_checkpoint, record_project
 from storage.comparisons import get_comparison
 from storage.database import Database
+from storage.deployments import record_deployment, record_event
 from storage.evaluation_queue import claim_evaluation, queue_evaluation
 from storage.people_evaluations import people_progress, put_before_people
 from storage.prompts import offered_prompts
-from storage.tables import Checkpoint, CheckpointKind, Choice, Completion, Purpose, Split
+from storage.tables import Checkpoint, CheckpointKind, Choice, Completion, DeploymentReason, Purpose, Split
+from trainer.sampling import Sampling
+
+SAMPLING = Sampling(temperature=1.0, max_new_tokens=8)
+
+
+def serve(database: Database, checkpoint_id: str) -> None:
+    with database.write() as session:
+        served, _ = record_deployment(session, checkpoint_id=checkpoint_id, reason=DeploymentReason.person, by="test")
+        assert served.id is not None
+        record_event(session, deployment_id=served.id, event="serving")
+
+
+def choose(labelling: Labelling, comparison_id: str, choice: Choice = Choice.left) -> None:
+    labelling.record_choice(comparison_id=comparison_id, labeller_id="ana", choice=choice, client_id=uuid.uuid4().hex)
 
 
 @pytest.fixture
 def labelling(database: Database) -> Labelling:
     """Only the initial model is served; people were asked to compare two others on ten held-out prompts."""
     record_prompts(database, train=60, heldout=10)
+    with database.write() as session:
+        record_project(session, initial_model="m", name="starter", digest="d")
     serve(database, "initial")
     with database.write() as session:
         for name in ("dpo-0001", "dpo-0002"):
@@ -109,5 +125,5 @@ def test_what_a_person_sees_before_the_choice_tells_nothing_of_the_evaluation(la
 
 def _chosen(labelling: Labelling) -> ShownComparison:
     shown = next_shown(labelling)
-    labelling.record_choice(comparison_id=shown.id, labeller_id="ana", choice=Choice.tie, client_id=uuid.uuid4().hex)
+    choose(labelling, shown.id, Choice.tie)
     return shown

@@ -368,7 +368,9 @@ def upgrade() -> None:
         sa.Column("left_id", sa.Integer(), nullable=False),
         sa.Column("right_id", sa.Integer(), nullable=False),
         sa.Column(
-            "purpose", sa.Enum("train", "evaluate", name="purpose", native_enum=False, length=16), nullable=False
+            "purpose",
+            sa.Enum("train", "evaluate", "repeat", name="purpose", native_enum=False, length=16),
+            nullable=False,
         ),
         sa.Column(
             "state",
@@ -527,7 +529,9 @@ def upgrade() -> None:
         ),
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column(
-            "purpose", sa.Enum("train", "evaluate", name="purpose", native_enum=False, length=16), nullable=False
+            "purpose",
+            sa.Enum("train", "evaluate", "repeat", name="purpose", native_enum=False, length=16),
+            nullable=False,
         ),
         sa.Column("imported", sa.Boolean(), nullable=False),
         sa.Column("left_checkpoint_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
