@@ -117,4 +117,4 @@ def repeated_choices(session: Session, *, after: int = 0) -> list[RepeatedChoice
         )
         .order_by(col(again.id))
     )
-    return [RepeatedChoice(who, before, now) for who, before, now in session.exec(query)]
+    return [RepeatedChoice(who, Choice(one), Choice(other)) for who, one, other in session.exec(query)]

@@ -83,12 +83,12 @@ def test_people_are_asked_by_a_click_choose_on_the_label_page_and_become_a_point
     state = page.locator("#evaluations li").first
     expect(state).to_contain_text("0 of 8 chosen", timeout=PROCESS_MS)
     page.goto(f"{judged.url}/#label")
-    for _ in range(8):  # the two prompts for training are compared again and again, too
-        shown = page.locator("section.compare")
-        nonce = shown.get_attribute("data-shown")
+    for _ in range(12):  # six were waiting; then one in five is of the evaluation
+        page.wait_for_selector(".compare[data-comparison]:not(.is-sending)")
+        page.wait_for_timeout(350)
+        before = page.get_attribute(".compare", "data-comparison")
         page.keyboard.press("1")
-        expect(page.locator(f"section.compare[data-shown='{nonce}']")).to_have_count(0)
-        expect(shown).to_be_visible()
+        page.wait_for_function("id => document.querySelector('.compare')?.dataset.comparison !== id", arg=before)
     page.goto(f"{judged.url}/#win-rates")
     expect(state).to_contain_text("with people")
     expect(state.locator("b").nth(1)).to_have_text("2")

@@ -6,7 +6,7 @@ newcomer. The file's name is the digest of everything that shapes it; a changed 
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,9 +79,9 @@ def fit_prompt(policy: Policy, prompt: HeldoutPrompt) -> list[int]:
     )
 
 
-def seed_of(messages: Messages, k: int) -> int:
+def seed_of(messages: Sequence[Mapping[str, str]], k: int) -> int:
     """The seed of a prompt's k-th sample, whoever writes it."""
-    digest = hashlib.sha256(f"{k}:{json.dumps(messages)}".encode()).digest()
+    digest = hashlib.sha256(f"{k}:{json.dumps([dict(turn) for turn in messages])}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
