@@ -1,15 +1,17 @@
 """How far judges and people agree, people among themselves, and each labeller with himself; how fast they choose.
 
 From evaluation choices between two checkpoints, among the newest WINDOW choices, and the judges' verdicts on the same
-prompts and pairs. Figures are trainer/evaluation/'s. Opinions of a verdict are given after reading it, and stand apart.
+prompts and pairs; a labeller with himself also from hidden repeats. Figures are trainer/evaluation/'s. Opinions of a
+verdict are given after reading it, and stand apart.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -17,6 +19,7 @@ from sqlmodel import Session, col, select
 from app.win_rates import Measured
 from storage.evaluations import CHOICE_SCORE, scores_of
 from storage.preferences import newest_preference_id
+from storage.repeats import RepeatedChoice, repeated_choices
 from storage.tables import Choice, Comparison, Completion, Preference, Purpose
 from storage.transfer.exporting import labeller_name
 from storage.verdict_choices import verdict_choices
@@ -44,15 +47,19 @@ class ChoiceRow:
 
 @dataclass(frozen=True)
 class Habits:
-    """One labeller. took_left: of decided choices. same: of pairs of texts seen again, how often the same was chosen.
+    """One labeller. took_left: of decided choices. same: of pairs of texts seen again, how often the same was chosen;
+    `repeats` of them were hidden repeats. left_twice: of repeats on which the same side, and so another text, was taken
+    both times, how often it was the left one.
 
     seconds: the median between two choices, of `timed`; None where there were no two in a row.
     """
 
     choices: int
-    ties: float
+    ties: float | None
     took_left: Accuracy | None
     same: Accuracy | None
+    repeats: int
+    left_twice: Accuracy | None
     seconds: float | None
     timed: int
 
@@ -77,7 +84,7 @@ def agreement_report(session: Session, measured: Measured) -> dict[str, Any]:
         "choices": len(rows),
         "judges": judges,
         "people": found["raters"],
-        "labellers": habits(rows, _texts(session, rows)),
+        "labellers": habits(rows, _texts(session, rows), _hidden_repeats(session)),
     }
     return {key: plain(value) for key, value in made.items()}
 
@@ -113,20 +120,29 @@ def _measures(row: ChoiceRow) -> bool:
     return row.choice is not Choice.skip and None not in (row.left, row.right) and row.left != row.right
 
 
-def habits(rows: Sequence[ChoiceRow], texts: dict[str, tuple[str, str]]) -> dict[str, Habits]:
-    """Of every labeller, by name in first-seen order. texts: left and right of the comparisons that may be repeats."""
+def habits(
+    rows: Sequence[ChoiceRow],
+    texts: dict[str, tuple[str, str]],
+    repeats: Mapping[str, Sequence[RepeatedChoice]] = MappingProxyType({}),
+) -> dict[str, Habits]:
+    """Of every labeller, by name in first-seen order. texts: left and right of the comparisons that may be repeats by
+    chance; repeats: the hidden ones, by labeller."""
     by_labeller: dict[str, list[ChoiceRow]] = defaultdict(list)
     for row in rows:
         by_labeller[row.who].append(row)
     made = {}
-    for who, own in by_labeller.items():
+    for who in dict.fromkeys([*by_labeller, *repeats]):
+        own, hidden = by_labeller[who], repeats.get(who, ())
         decided = [row.choice is Choice.left for row in own if row.choice in (Choice.left, Choice.right)]
-        same, seconds = _repeats(own, texts), _gaps(own)
+        same, seconds = [*_repeats(own, texts), *(one.same for one in hidden)], _gaps(own)
+        twice = [one.side is Choice.left for one in hidden if one.side is not None]
         made[who] = Habits(
             choices=len(own),
-            ties=1 - len(decided) / len(own),
+            ties=1 - len(decided) / len(own) if own else None,
             took_left=accuracy(decided) if decided else None,
             same=accuracy(same) if same else None,
+            repeats=len(hidden),
+            left_twice=accuracy(twice) if twice else None,
             seconds=median(seconds) if seconds else None,
             timed=len(seconds),
         )
@@ -147,6 +163,13 @@ def _repeats(own: Sequence[ChoiceRow], texts: dict[str, tuple[str, str]]) -> lis
             same.append(before[key] == chosen)
         before[key] = chosen
     return same
+
+
+def _hidden_repeats(session: Session) -> dict[str, list[RepeatedChoice]]:
+    found: dict[str, list[RepeatedChoice]] = defaultdict(list)
+    for one in repeated_choices(session, after=newest_preference_id(session) - WINDOW):
+        found[labeller_name(one.labeller_id)].append(one)
+    return found
 
 
 def _gaps(own: Sequence[ChoiceRow]) -> list[float]:

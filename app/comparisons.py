@@ -4,7 +4,8 @@ Training comparisons are two completions of a train prompt by the served model. 
 third of them takes one side from the initial model: else a style that has been learnt is hardly ever compared with its
 absence, and wishes that change could not be told (docs/decisions/training-comparisons.md). And one comparison in five
 is for evaluation: a held-out prompt, the served model against the previous or the initial one, a single unselected
-sample each. People cannot tell them apart.
+sample each. While an evaluation by people goes on, another one in five is one of its own, made before. People cannot
+tell them apart.
 """
 
 import logging
@@ -22,6 +23,7 @@ from storage.comparisons import count_waiting, record_comparison
 from storage.database import Database
 from storage.deployments import current_deployment, previously_served
 from storage.errors import Invalid
+from storage.people_evaluations import next_prepared, release_prepared
 from storage.preferences import newest_choices
 from storage.prompts import get_prompt
 from storage.tables import Choice, Comparison, ComparisonState, Completion, Prompt, Purpose, Split
@@ -32,6 +34,7 @@ from trainer.sampling import Generated, Sampling
 log = logging.getLogger(__name__)
 
 EVALUATION_EVERY = 5
+EVALUATION_SLOT, ASKED_SLOT = 4, 1  # of every five
 INITIAL_SIDE_EVERY = 3  # training comparisons
 SIDES: dict[Choice, Literal["left", "right"]] = {Choice.left: "left", Choice.right: "right"}
 JUDGED = 200  # newest choices that a selection learns from: wishes may change
@@ -45,6 +48,14 @@ class _Plan:
     prompt: Prompt
     purpose: Purpose
     against: str | None
+    generation: int
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A comparison of an evaluation by people whose turn has come."""
+
+    comparison_id: str
     generation: int
 
 
@@ -78,7 +89,9 @@ class ComparisonMaker:
         self._generation = 0
 
     def has_prompts(self, session: Session) -> bool:
-        """Whether any prompt may still be put before people."""
+        """Whether any prompt may still be put before people, or a prepared comparison."""
+        if next_prepared(session) is not None:
+            return True
         query = select(Prompt.id).where(Prompt.split == Split.train, col(Prompt.offered))
         found = session.exec(query.limit(len(self._unusable) + 1))
         return any(prompt_id not in self._unusable for prompt_id in found)
@@ -95,7 +108,7 @@ class ComparisonMaker:
         finally:
             self._refilling.release()
 
-    def _plan(self, *, alone: bool = False) -> "_Plan | None":
+    def _plan(self, *, alone: bool = False) -> "_Plan | _Prepared | None":
         """What is to be made next, by the served model `alone` or with another; None when enough wait."""
         with self._database.read() as session:
             served = current_deployment(session)
@@ -106,14 +119,23 @@ class ComparisonMaker:
             made = self._count_made(session, served.id)
             baseline = None if alone else self._baseline(session)
             against = None if alone else _initial_side(served.checkpoint_id, made)
-            if baseline is not None and made % EVALUATION_EVERY == EVALUATION_EVERY - 1:
+            asked = next_prepared(session)
+            if asked is not None and made % EVALUATION_EVERY == ASKED_SLOT:
+                return _Prepared(asked, served.id)
+            if baseline is not None and made % EVALUATION_EVERY == EVALUATION_SLOT:
                 prompt = self._pick(session, Split.heldout)
                 if prompt is not None:
                     return _Plan(prompt, Purpose.evaluate, baseline, served.id)
             prompt = self._pick(session, Split.train)
-            return None if prompt is None else _Plan(prompt, Purpose.train, against, served.id)
+            if prompt is not None:
+                return _Plan(prompt, Purpose.train, against, served.id)
+            return _Prepared(asked, served.id) if asked is not None else None
 
-    def _make(self, plan: "_Plan") -> None:
+    def _make(self, plan: "_Plan | _Prepared") -> None:
+        if isinstance(plan, _Prepared):
+            with self._database.write() as session:
+                release_prepared(session, plan.comparison_id, generation=plan.generation)
+            return
         prompt = plan.prompt
         assert prompt.id is not None
         try:

@@ -1,4 +1,5 @@
-"""The clock's part in evaluations by a judge: start the next one's process, tell it of a stop, mark it when it is gone.
+"""The clock's part in evaluations: start the next one's process, tell it of a stop, mark it when it is gone, and end
+those by people once all is chosen.
 
 Like the ticks for training runs (app/scheduler.py): short, idempotent, all of it decided from the database. A process
 outlives a crash of the app and is adopted by the next one, by pid and start time.
@@ -16,6 +17,7 @@ from storage.evaluation_queue import (
     running_evaluation,
 )
 from storage.evaluations import get_evaluation
+from storage.people_evaluations import answered_evaluations, close_answered
 from storage.tables import Evaluation, RunStatus
 from trainer.launcher import Launcher, TrainerProcess
 
@@ -35,6 +37,7 @@ class EvaluationClock:
     def tick(self) -> None:
         self._reap()
         self._launch()
+        self._close()
 
     def stop(self) -> None:
         """Ask a running one to stop; it is queued again, and the next start goes on from its stored replies."""
@@ -80,6 +83,14 @@ class EvaluationClock:
         log.info("starting evaluation %d", waiting.id)
         self._attempts[waiting.id] = waiting.attempt
         self._launched[waiting.id] = self._launcher.launch_evaluation(waiting.id)
+
+    def _close(self) -> None:
+        with self._database.read() as session:
+            answered = answered_evaluations(session)
+        if answered:
+            with self._database.write() as session:
+                for evaluation_id in answered:
+                    close_answered(session, evaluation_id)
 
     def _process_of(self, evaluation: Evaluation) -> TrainerProcess | None:
         launched = self._launched.get(evaluation.id or 0)

@@ -1,4 +1,5 @@
-"""Evaluations by a judge as a person meets them: what is compared, by whom and at what cost; start, stop, progress.
+"""Evaluations by a judge or by people, as a person meets them: what is compared, by whom and at what cost; start,
+stop, progress.
 
 Shared by the page and the API. Leaves out the process that judges (trainer/evaluation/evaluation_worker.py) and
 starting it (app/evaluation_clock.py).
@@ -18,6 +19,7 @@ from storage.errors import Invalid, Refused
 from storage.evaluation_queue import asked_evaluations, queue_evaluation, request_evaluation_cancel
 from storage.evaluations import count_verdicts, get_evaluation, list_evaluations, score_values
 from storage.pairs import preference_pairs
+from storage.people_evaluations import PEOPLE, PeopleProgress, people_progress
 from storage.prompts import offered_prompts
 from storage.tables import Checkpoint, CheckpointKind, Evaluation, RunStatus, Split, now
 from trainer.evaluation.estimating import Expected, estimate_before
@@ -34,7 +36,10 @@ RUBRIC = "helpful"
 
 @dataclass(frozen=True)
 class Plan:
-    """An evaluation that could be started: on how many prompts, and at most what it takes. `budget` ends it."""
+    """An evaluation that could be started: on how many prompts, and at most what it takes. `budget` ends it.
+
+    By people, a call is a choice.
+    """
 
     candidate: str
     baseline: str
@@ -51,13 +56,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class EvaluationView:
-    """An evaluation with what people want to know of it. The rate is None while there is none that can be trusted."""
+    """An evaluation with what people want to know of it. The rate is None while there is none that can be trusted, and
+    by people, whose choices count together with all others on that pair; `people` is None by a judge."""
 
     evaluation: Evaluation
     judge: str
     rate: WinRate | None
     verdicts: dict[str, int]
     left_s: float | None
+    people: PeopleProgress | None = None
 
 
 Views = list[EvaluationView]  # `list` is also a method of Evaluations
@@ -141,9 +148,7 @@ class Evaluations:
         if judge not in judges:
             raise Invalid(
                 f"There is no judge {judge[:100]!r} here.",
-                hint=f"There are {', '.join(judges)}."
-                if judges
-                else "List some with PREFLOOP_JUDGES, or train a reward model.",
+                hint=f"There are {', '.join(judges)}.",
             )
         if not LEAST_PROMPTS <= prompts <= MOST_PROMPTS:
             raise Invalid(f"{prompts} prompts were asked for.", hint=f"Take {LEAST_PROMPTS} to {MOST_PROMPTS}.")
@@ -152,8 +157,15 @@ class Evaluations:
         for side in (candidate, baseline):
             if side != CHOSEN or side == candidate:
                 _check_writes(session, side)
-        expected = _expected(session, prompts, chosen=baseline == CHOSEN)
         chosen = judges[judge]
+        if chosen.kind == "people" and baseline == CHOSEN:
+            raise Invalid(
+                "People compare two checkpoints; the chosen texts are by none, and were chosen by people already.",
+                hint="Take a checkpoint as the baseline, or another judge.",
+            )
+        expected = _expected(session, prompts, chosen=baseline == CHOSEN)
+        if chosen.kind == "people":
+            return Plan(candidate, baseline, chosen, len(expected), Estimate(len(expected)), None)
         paid = chosen.kind == "endpoint"
         estimate = estimate_before(
             expected,
@@ -201,4 +213,5 @@ def _view(session: Session, evaluation: Evaluation) -> EvaluationView:
         rate=win_rate(scores) if scores and config.get("trusted", True) else None,
         verdicts=count_verdicts(session, evaluation.id) if over else {},
         left_s=left_s(evaluation, now()),
+        people=people_progress(session, evaluation.id) if config.get("asked", {}).get("judge") == PEOPLE else None,
     )

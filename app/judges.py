@@ -1,4 +1,4 @@
-"""The judges that people may choose: the starter's, those the operator listed, and reward models of this project.
+"""The judges that people may choose: the starter's, those the operator listed, reward models of this project, people.
 
 A person only ever names one of these; an address, a folder or a hub id typed by a person is no judge. Leaves out asking
 them (trainer/evaluation/judging.py).
@@ -7,24 +7,28 @@ them (trainer/evaluation/judging.py).
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from sqlmodel import Session
 
 from storage.checkpoints import list_checkpoints
 from storage.errors import Refused
+from storage.people_evaluations import PEOPLE
 from storage.tables import CheckpointKind
 from trainer.evaluation.judges.base import Kind
 from trainer.evaluation.judges.named import kind_of
 from trainer.starter import JUDGE_WEIGHTS
 
 STARTER = "starter"
-ABOUT: dict[Kind, str] = {
+OfferedKind = Kind | Literal["people"]
+ABOUT: dict[OfferedKind, str] = {
     "starter": "the embedded judge: right and well-formed, not style; for the starter's descendants only",
     "endpoint": "a model on a server",
     "local": "a language model on this machine",
     "similarity": "nearness to the prompt's reference",
     "reward_model": "a reward model, learnt from choices; sees no order, so one call stands for both",
+    "people": "whoever labels: nobody can tell these comparisons from the others",
 }
 
 
@@ -34,7 +38,7 @@ class OfferedJudge:
 
     name: str
     source: str
-    kind: Kind
+    kind: OfferedKind
 
     @property
     def about(self) -> str:
@@ -47,7 +51,7 @@ def listed_judges(listed: str) -> dict[str, str]:
     for item in filter(None, (part.strip() for part in listed.split(","))):
         named = re.fullmatch(r"([\w .-]+)=(.+)", item)
         name, source = (named[1].strip(), named[2].strip()) if named else (item, item)
-        if name in (STARTER, *judges):
+        if name in (STARTER, PEOPLE, *judges):
             raise Refused(f"PREFLOOP_JUDGES names {name!r} twice.", hint="Give each judge a name of its own.")
         if source.startswith(("http://", "https://")) and "@" in urlsplit(source).netloc:
             raise Refused(
@@ -59,9 +63,10 @@ def listed_judges(listed: str) -> dict[str, str]:
 
 
 def offered_judges(session: Session, *, listed: Mapping[str, str], starter: bool) -> list[OfferedJudge]:
-    """All, by name; `starter` says whether the project's models descend from the starter."""
-    found = [OfferedJudge(name, source, kind_of(source)) for name, source in listed.items()]
+    """All, by name, people last; `starter` says whether the project's models descend from the starter."""
+    found: list[OfferedJudge] = [OfferedJudge(name, source, kind_of(source)) for name, source in listed.items()]
     if starter and JUDGE_WEIGHTS.is_dir():
         found.insert(0, OfferedJudge(STARTER, STARTER, "starter"))
     rewards = (c for c in list_checkpoints(session) if c.kind is CheckpointKind.reward_model)
-    return found + [OfferedJudge(c.id, c.id, "reward_model") for c in rewards if c.id not in listed]
+    found += [OfferedJudge(c.id, c.id, "reward_model") for c in rewards if c.id not in listed]
+    return [*found, OfferedJudge(PEOPLE, PEOPLE, "people")]

@@ -1,7 +1,7 @@
 """Labelling: comparisons made ahead, handed out blinded, choices recorded, undone and revealed.
 
 What a person can do here is shared by the Label tab and the API. Which prompts and completions make a comparison is
-in `app/comparisons.py`.
+in `app/comparisons.py`; a hidden repeat of what a labeller decided before comes from `app/repeats.py`.
 """
 
 import logging
@@ -14,8 +14,9 @@ from datetime import time as clock
 from sqlmodel import Session, col, func, select
 
 from app.comparisons import ComparisonMaker
+from app.repeats import due_repeat
 from app.serving.engine import EngineClosed
-from storage.comparisons import claim_comparison, get_comparison, lease_comparison, sides
+from storage.comparisons import claim_comparison, get_comparison, held_comparison, lease_comparison, sides
 from storage.database import Database
 from storage.errors import NotFound, Unavailable
 from storage.preferences import last_preference, record_labeller, record_preference, withdraw_preference
@@ -59,11 +60,12 @@ class Recorded:
 
 
 class Labelling:
-    """Hands out comparisons and records choices. Safe to call from several threads."""
+    """Hands out comparisons and records choices; `repeat_share` of them are hidden repeats. For several threads."""
 
-    def __init__(self, database: Database, maker: ComparisonMaker) -> None:
+    def __init__(self, database: Database, maker: ComparisonMaker, *, repeat_share: float = 0.0) -> None:
         self._database = database
         self._maker = maker
+        self._repeat_share = repeat_share
         self._arrived = threading.Condition()
         self._closing = False
 
@@ -112,7 +114,7 @@ class Labelling:
             with self._database.write() as session:
                 if labeller_id is not None:
                     record_labeller(session, labeller_id=labeller_id)
-                waiting = claim_comparison(session, labeller_id=labeller_id)
+                waiting = self._repeat(session, labeller_id) or claim_comparison(session, labeller_id=labeller_id)
                 if waiting is not None:
                     return _shown(session, waiting)
                 if not self._maker.has_prompts(session):
@@ -126,6 +128,12 @@ class Labelling:
                 )
             with self._arrived:
                 self._arrived.wait(timeout=min(0.5, max(0.0, deadline - time.monotonic())))
+
+    def _repeat(self, session: Session, labeller_id: str | None) -> Comparison | None:
+        """A hidden repeat where one is due; never in the place of what is before the labeller."""
+        if labeller_id is None or held_comparison(session, labeller_id=labeller_id) is not None:
+            return None
+        return due_repeat(session, labeller_id=labeller_id, share=self._repeat_share)
 
     def record_choice(
         self,

@@ -131,7 +131,7 @@ def build_application(settings: Settings) -> Application:
         samples=settings.samples_of_a_prompt,
         selection=SELECTIONS[settings.selection](),
     )
-    labelling = Labelling(database, maker)
+    labelling = Labelling(database, maker, repeat_share=settings.repeat_share)
     launcher = Launcher(
         data_dir=settings.data_dir,
         database_url=settings.url,

@@ -27,6 +27,7 @@ from storage.settings import get_setting, record_setting
 from storage.tables import ACTIVE, Evaluation, GateDecisionRow, RunStatus, TrainingRun, now
 from trainer.configs import ALGORITHMS, InvalidConfig, parse_config
 from trainer.plan_file import read_plan
+from trainer.score_file import Scores, read_scores
 
 WATCHED_CHOICES = 100  # evaluation choices from which on the canary can be relied on
 Lines = list[str]  # `list` is also a method of Runs
@@ -179,6 +180,10 @@ class Runs:
     def plan(self, run_id: str) -> dict[str, Any] | None:
         """The gate's plan, from before the first sample on; None until it is written."""
         return read_plan(self._data_dir / "runs" / run_id)
+
+    def gate_scores(self, run_id: str) -> Scores:
+        """The candidate's per-prompt scores of a gate that is still at work; empty before its first look."""
+        return read_scores(self._data_dir / "runs" / run_id)
 
     def log_lines(self, run_id: str, *, last: int = 20) -> Lines:
         """The last lines its process printed."""

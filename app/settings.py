@@ -70,6 +70,13 @@ class Settings(BaseSettings):
         le=32,
         description="completions sampled for it, of which two are shown; unset: 16 of the starter, else 4",
     )
+    repeat_share: float = Field(
+        0.05,
+        ge=0,
+        le=0.5,
+        description="share of comparisons, from a labeller's 21st on, that repeat one of theirs with sides swapped: "
+        "it measures the labeller and trains nothing; 0: none",
+    )
     max_new_tokens: int = Field(160, ge=1, le=4096, description="longest completion shown to people, in tokens")
     loaded_checkpoints: int = Field(3, ge=2, le=16, description="how many models are kept in memory")
 

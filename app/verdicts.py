@@ -94,7 +94,7 @@ def find_point(session: Session, item: str) -> Point | None:
         return Point(candidate, baseline, names[candidate], names[baseline], None, PEOPLE) if known else None
     number = int(item) if item.isascii() and item.isdigit() and len(item) < 18 else 0
     found = session.get(Evaluation, number)
-    if found is None:
+    if found is None or found.judge_id is None:  # by people, or no judge was opened yet
         return None
     judge = session.get_one(Judge, found.judge_id)
     by = str(judge.config.get("name") or judge.kind).replace("_", " ")

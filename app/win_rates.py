@@ -13,12 +13,13 @@ from sqlmodel import Session, col, select
 from storage.checkpoints import INITIAL, list_checkpoints
 from storage.database import Database
 from storage.deployments import served_checkpoints
+from storage.people_evaluations import PEOPLE as PEOPLE
+from storage.people_evaluations import asked_of_people
 from storage.tables import Checkpoint, CheckpointKind, Evaluation, Judge, RunStatus
 from storage.tallies import PairIds, PeopleTallies, Tally, evaluation_tallies
 from trainer.evaluation.statistics import win_rate
 
 PREFERENCE_MODEL = "preference_model"
-PEOPLE = "people"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Measured:
     people: Mapping[PairIds, Tally]
     judged: Sequence[Judged]
     judges: Mapping[str, str]  # their names by id
+    asked: Sequence[PairIds] = ()  # (candidate, baseline) of evaluations by people
 
     def of_people(self, candidate: str, baseline: str) -> Tally | None:
         """People's tally from the candidate's side; None where nobody compared them."""
@@ -106,6 +108,7 @@ class WinRates:
                 people=self._people.read(session),
                 judged=[Judged(number, judge, self._finished[number]) for number, _, _, judge in newest],
                 judges=_judge_names(session, {judge for _, _, _, judge in newest}),
+                asked=asked_of_people(session),
             )
 
     def points(self) -> list[WinRateRow]:
@@ -124,7 +127,8 @@ def points(measured: Measured) -> list[WinRateRow]:
             continue
         for one in judged.get(checkpoint_id, []):
             rows += _row(measured, one.judge_id, one.tally, one.evaluation_id)
-        for baseline_id in dict.fromkeys([INITIAL, _before(measured.served, checkpoint_id)]):
+        asked = [baseline for candidate, baseline in measured.asked if candidate == checkpoint_id]
+        for baseline_id in dict.fromkeys([INITIAL, _before(measured.served, checkpoint_id), *asked]):
             tally = measured.of_people(checkpoint_id, baseline_id)
             rows += _row(measured, PEOPLE, tally, None) if tally else []
     return rows

@@ -3,6 +3,9 @@
     queued -> running -> succeeded | failed | cancelled
       ^----------| its app was stopped: the next start goes on
 
+One by people goes from running, while their texts are written, to evaluating, for as long as they choose
+(storage/people_evaluations.py).
+
 The web app queues, asks for a stop and marks dead processes; only the process that claimed an evaluation writes its
 progress. What was judged is in the reply cache whatever becomes of the row, so nothing has to be saved here and the
 same evaluation asked for again goes on from there. The gate's evaluations are no part of the queue: they are stored
@@ -16,20 +19,21 @@ from sqlmodel import Session, col, select
 
 from storage.errors import Conflict
 from storage.evaluations import get_evaluation
+from storage.people_evaluations import withdraw_unseen
 from storage.runs import Fenced
 from storage.tables import FINAL, Evaluation, RunStatus, now
 
-WAITING = (RunStatus.queued, RunStatus.running)
+UNFINISHED = (RunStatus.queued, RunStatus.running, RunStatus.evaluating)
 
 
 def queue_evaluation(
     session: Session, *, candidate_id: str, baseline: str, config: dict[str, Any]
 ) -> tuple[Evaluation, bool]:
-    """Append an evaluation; whether it is new. The same one, while it waits or runs, is given back instead."""
+    """Append an evaluation; whether it is new. The same one, while it is not over, is given back instead."""
     query = select(Evaluation).where(
         Evaluation.candidate_id == candidate_id,
         Evaluation.baseline == baseline,
-        col(Evaluation.status).in_(WAITING),
+        col(Evaluation.status).in_(UNFINISHED),
         col(Evaluation.cancel_requested).is_(False),
     )
     for waiting in session.exec(query):
@@ -137,13 +141,15 @@ def fail_unclaimed_evaluation(session: Session, evaluation_id: int, *, reason: s
 
 
 def request_evaluation_cancel(session: Session, evaluation_id: int) -> Evaluation:
-    """A waiting one is cancelled at once, a running one by its process. Raises Conflict when it is over."""
+    """A running one is cancelled by its process, any other at once. Raises Conflict when it is over."""
     evaluation = get_evaluation(session, evaluation_id)
     if evaluation.status in FINAL:
         raise Conflict(f"Evaluation {evaluation_id} is already {evaluation.status}.")
     evaluation.cancel_requested = True
     session.add(evaluation)
-    if evaluation.status is RunStatus.queued:
+    if evaluation.status is RunStatus.evaluating:
+        withdraw_unseen(session, evaluation_id)
+    if evaluation.status is not RunStatus.running:
         _end(session, evaluation, RunStatus.cancelled, None)
     return evaluation
 

@@ -101,6 +101,8 @@ def _check_open(session: Session, comparison: Comparison, labeller_id: str) -> N
         )
     if comparison.state == ComparisonState.decided:
         raise Conflict(f"Comparison {comparison.id} was already decided by another labeller.")
+    if comparison.purpose is Purpose.repeat and comparison.leased_to != labeller_id:
+        raise Conflict(f"Comparison {comparison.id} is before another labeller.")
     leased_elsewhere = (
         comparison.state == ComparisonState.leased
         and comparison.leased_to not in (None, labeller_id)
@@ -168,7 +170,10 @@ def newest_choices(
 
 
 def count_choices(session: Session, *, after: int = 0, labeller_id: str | None = None) -> int:
-    """Standing choices made here by people (not skips, not imports) with an id above `after`."""
+    """Standing choices made here by people (not skips, not imports) with an id above `after`.
+
+    Hidden repeats count here, where labellers see the number move; what trains or measures leaves them out.
+    """
     query = select(func.count()).where(
         col(Preference.id) > after,
         col(Preference.withdrawn_at).is_(None),

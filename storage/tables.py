@@ -66,9 +66,11 @@ class Strength(StrEnum):
 class Purpose(StrEnum):
     train = "train"
     evaluate = "evaluate"
+    repeat = "repeat"  # shown to its labeller once more, sides swapped; measures the labeller and nothing else
 
 
 class ComparisonState(StrEnum):
+    prepared = "prepared"  # of an evaluation by people, not yet among those that wait
     waiting = "waiting"
     leased = "leased"
     decided = "decided"
@@ -190,6 +192,9 @@ class Comparison(SQLModel, table=True):
     leased_to: str | None = Field(default=None, description="labeller's session, or null for a bare API call")
     leased_until: datetime | None = Field(default=None, sa_column=moment())
     generation: int = Field(default=0, description="the deployment it was made under; a swap drops older ones")
+    evaluation_id: int | None = Field(
+        default=None, foreign_key="evaluation.id", index=True, description="the evaluation by people that asked for it"
+    )
     created_at: datetime = Field(default_factory=now, sa_column=moment(nullable=False))
 
 

@@ -36,7 +36,12 @@ def record_gate(
             outcome=Outcome(decision.outcome),
             reasons=[*decision.reasons, *compared.more],
             guards=[asdict(g) for g in decision.guards],
-            figures={**compared.figures(), "deciding": len(decision.reasons), "plan": plan},
+            figures={
+                **compared.figures(),
+                "deciding": len(decision.reasons),
+                "plan": plan,
+                "scores": compared.scores,
+            },
         ),
     )
 

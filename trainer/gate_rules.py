@@ -52,13 +52,20 @@ def find(scores: Sequence[float], rule: Rule = Rule.fixed, *, least: float = 0.5
     rate = win_rate(scores, confidence=1 - alpha)
     if rule is Rule.fixed:
         return Finding(rule, least, alpha, rate, rate.interval.low > least, rate.interval.high < least)
-    up = betting_log_e(scores, least)
-    down = betting_log_e([1 - score for score in scores], 1 - least)
+    up, down = log_evidence(scores, least)
     risen, fallen = _first(up, alpha), _first(down, alpha)
     above = risen is not None and (fallen is None or risen < fallen)
     below = fallen is not None and not above
     settled_at = risen if above else fallen
     return Finding(rule, least, alpha, rate, above, below, math.exp(min(float(up.max()), 700.0)), settled_at)
+
+
+def log_evidence(scores: Sequence[float], least: float = 0.5) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Natural logs of both e-values after each prompt: that the mean lies above `least`, and that it lies below.
+
+    Of the sequential rule; whichever first reaches log(1/alpha) is the answer. Raises ValueError like `find`.
+    """
+    return betting_log_e(scores, least), betting_log_e([1 - score for score in scores], 1 - least)
 
 
 def shown_worse(scores: Sequence[float], alpha: float = ALPHA) -> bool:

@@ -44,6 +44,7 @@ from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
 from trainer.run_reporter import RunReporter
+from trainer.score_file import keep_scores
 from trainer.stored_references import StoredReferences
 
 if TYPE_CHECKING:
@@ -245,6 +246,7 @@ class Worker:
                 should_stop=reporter.should_stop,
                 rule=self._gate.rule,
                 judge=judge,
+                looked=lambda scores: keep_scores(scores, self._data_dir / "runs" / self._run.id),
             )
             compared = comparer.compare(candidate, baseline, data=data, prompts=prompts)
             if reporter.stopping:
@@ -267,7 +269,9 @@ class Worker:
             rule=self._gate.rule,
             judge=judge.planned(),
         )
-        kept = keep_plan(asdict(plan), self._data_dir / "runs" / self._run.id)
+        folder = self._data_dir / "runs" / self._run.id
+        kept = keep_plan(asdict(plan), folder)
+        keep_scores({}, folder)  # those of an attempt before this one may be of another plan
         log.info("the gate goes by the plan written at %s: %s", kept["written_at"], " ".join(plan.questions))
         return kept
 

@@ -30,7 +30,8 @@ class AgreementShape(BaseModel):
         description="alpha, ordinal_alpha, people, by_rater (docs/statistics.md); null below two labellers"
     )
     labellers: dict[str, dict[str, Any]] = Field(
-        description="by name: choices, ties, took_left, same (of texts met again), seconds (median), timed"
+        description="by name: choices, ties, took_left, same (of texts met again), repeats (how many of those were "
+        "hidden ones), left_twice (of repeats on the same side twice), seconds (median), timed"
     )
 
 

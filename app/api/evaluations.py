@@ -1,4 +1,4 @@
-"""Evaluations by a judge: who may judge, what it takes, start, watch, stop, and the verdicts prompt by prompt."""
+"""Evaluations by a judge or by people: who may judge, what it takes, start, watch, stop, verdicts by prompt."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -37,7 +37,7 @@ class EstimateShape(BaseModel):
     """Before any text is there: at most so many calls and tokens, about what cost, and the most that can be spent."""
 
     prompts: int
-    calls: int
+    calls: int = Field(description="by people: choices")
     input_tokens: int = Field(description="about, of all calls")
     output_tokens: int = Field(description="at most; 0 where the judge writes nothing")
     cost: float = Field(description="about, in the currency of the operator's prices; 0 where nothing is paid")
@@ -55,13 +55,22 @@ class MeasuredRate(BaseModel):
     n_effective: float
 
 
+class PeopleShape(BaseModel):
+    """How far people are: comparisons wanted, chosen on, skipped, and still to come or before somebody."""
+
+    wanted: int
+    chosen: int
+    skipped: int
+    left: int
+
+
 class EvaluationShape(BaseModel):
     id: int
     candidate: str
     baseline: str = Field(description="a checkpoint id, or chosen for the dataset's chosen texts")
     judge: str
     run_id: str | None = Field(description="the run whose gate made it; null where somebody asked for it")
-    status: RunStatus = Field(description="queued, running, succeeded, failed or cancelled")
+    status: RunStatus = Field(description="queued, running, evaluating (before people), succeeded, failed or cancelled")
     config: dict[str, Any]
     stage: str
     step: int
@@ -69,6 +78,7 @@ class EvaluationShape(BaseModel):
     left_s: float | None = Field(description="of the current stage, from its own pace; null when it is not known")
     win_rate: MeasuredRate | None = Field(description="null before the first valid verdict, or where none is trusted")
     verdicts: dict[str, int] = Field(description="prompts by verdict; empty before the end")
+    people: PeopleShape | None = Field(description="null by a judge; people's choices are in GET /api/v1/win-rates")
     error: str | None
     created_at: datetime
     started_at: datetime | None
@@ -89,19 +99,20 @@ def routes(application: "Application") -> APIRouter:
 
     @router.get("/judges", summary="Who may judge", response_model=Page[JudgeShape], responses=errors_for())
     def judges() -> Page[JudgeShape]:
-        """The starter's judge, those that the operator listed, and the project's reward models."""
+        """The starter's judge, those that the operator listed, the project's reward models, and people."""
         items = [JudgeShape(name=j.name, kind=j.kind, about=j.about) for j in application.evaluations.judges()]
         return Page(items=items, next_cursor=None)
 
     @router.post(
         "/evaluations",
-        summary="Queue an evaluation by a judge",
+        summary="Queue an evaluation",
         status_code=201,
         response_model=EvaluationShape,
         responses={**errors_for(404, 422), 200: {"model": EvaluationShape, "description": "it waits or runs already"}},
     )
     def start(body: NewEvaluation, response: Response) -> EvaluationShape:
-        """One runs at a time, in a process of its own; the others wait in the order they were queued."""
+        """One runs at a time, in a process of its own; the others wait in the order they were queued. By people, the
+        process only writes the texts; then its comparisons come among the ordinary ones."""
         view, new = application.evaluations.start(**body.model_dump())
         response.status_code = 201 if new else 200
         return _shape(view)
@@ -181,6 +192,7 @@ def _shape(view: EvaluationView) -> EvaluationShape:
         left_s=view.left_s,
         win_rate=_rate(view),
         verdicts=view.verdicts,
+        people=PeopleShape(**asdict(view.people)) if view.people else None,
         error=evaluation.error,
         created_at=evaluation.created_at,
         started_at=evaluation.started_at,

@@ -38,7 +38,7 @@ def win_rate_figure(rows: Sequence[WinRateRow], *, names: Mapping[str, str], tol
     """
     shown = newest(rows)
     places = list(dict.fromkeys(r.checkpoint_id for r in shown))
-    figure = _figure(height=340)
+    figure = base_figure(height=340)
     sources = list(dict.fromkeys(r.source for r in shown))
     for is_people, (colour, symbol, shift) in ((False, JUDGE_MARK), (True, PEOPLE_MARK)):
         points = [r for r in shown if (r.source == PEOPLE) is is_people]
@@ -105,7 +105,7 @@ def run_figures(metrics: Series) -> tuple[Any, Any]:
 
 def curve_figure(series: Series) -> go.Figure:
     """One line per metric over the steps, with the last values as its title."""
-    figure = _figure(height=190)
+    figure = base_figure(height=190)
     for (name, points), colour in zip(series.items(), (ACCENT, SIDE_B), strict=False):
         figure.add_trace(
             go.Scatter(
@@ -133,7 +133,8 @@ def _short(name: str) -> str:
     return name.rsplit("/", 1)[-1].replace("_", " ")
 
 
-def _figure(*, height: int) -> go.Figure:
+def base_figure(*, height: int) -> go.Figure:
+    """An empty figure in the page's manner: nothing moves, no tools."""
     figure = go.Figure()
     figure.update_layout(
         template="none",

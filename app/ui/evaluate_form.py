@@ -1,4 +1,4 @@
-"""The Win rates tab's form for a judge: two sides, a judge and how many prompts; what it takes; how it goes.
+"""The Win rates tab's form for a judge, or people: two sides, a judge and how many prompts; what it takes; how it goes.
 
 The button starts exactly what the estimate above it was made for: it carries those values, not what the fields hold by
 then. While one waits or runs, the page asks every second; the progress is a component of its own, so that the list with
@@ -51,8 +51,6 @@ class EvaluateForm:
         form = render(
             "evaluate_form.html", sides=sides, judges=judges, least=LEAST_PROMPTS, most=MOST_PROMPTS, chosen=CHOSEN
         )
-        if not judges:
-            return form, "", *self._states()
         first = {"candidate": sides[0].id, "baseline": CHOSEN if sides[0].id == INITIAL else INITIAL}
         return form, self._plan({**first, "judge": judges[0].name, "prompts": str(MOST_PROMPTS)}), *self._states()
 
@@ -108,6 +106,10 @@ def _values(view: EvaluationView, names: dict[str, str]) -> dict[str, Any]:
         "judge": view.judge,
         "status": one.status,
         "waiting": one.status in WAITING,
+        "before_people": one.status is RunStatus.evaluating,
+        "people": view.people,
+        "item": f"{one.candidate_id}:{one.baseline}",
+        "charted": one.candidate_id != INITIAL,
         "stopping": one.cancel_requested and one.status in WAITING,
         "stage": one.stage,
         "step": one.step,

@@ -7,11 +7,13 @@ import gradio as gr
 from app.runs import RunView
 from app.ui.actions import Payload, bind, text_of
 from app.ui.charts import run_figures
+from app.ui.gate_chart import gate_chart
 from app.ui.html import percent, render
 from app.ui.plan_facts import plan_facts
 from storage.checkpoints import get_checkpoint, lineage
 from storage.errors import NotFound
 from storage.tables import CheckpointKind, Deployment, Outcome, RunStatus
+from trainer.score_file import Scores
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -31,24 +33,27 @@ class RunDetail:
             with gr.Row(elem_classes="curves"):
                 loss = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
                 margin = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
-        bind("run-detail", self.show, [detail, loss, margin])
+            told = gr.HTML(elem_id="gate-told", apply_default_css=False)
+            gate = gr.Plot(show_label=False, visible=False, container=False, elem_id="gate-chart", elem_classes="chart")
+        bind("run-detail", self.show, [detail, loss, margin, told, gate])
 
     def show(self, payload: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
-            return gr.skip(), gr.skip(), gr.skip()
+            return (gr.skip(),) * 5
         run_id = text_of(payload, "run")
         try:
             view = self._application.runs.get(run_id)
         except NotFound:  # an address typed or kept; asked again every two seconds, so no toast
-            return render("detail.html", run=None, asked=run_id), *run_figures({})
+            return render("detail.html", run=None, asked=run_id), *run_figures({}), *gate_chart(None, {})
         facts, servable = self._facts(view.run.checkpoint_id)
         serving = self._application.promotion.serving()
         served = serving is not None and serving.checkpoint.id == view.run.checkpoint_id
+        plan = self._plan(view)
         html = render(
             "detail.html",
             run=run_values(view),
             decision=view.decision,
-            plan=self._plan(view),
+            plan=plan_facts(plan) if plan else [],
             rolled_back=self._rolled_back(view.run.checkpoint_id),
             passed=view.decision is not None and view.decision.outcome is Outcome.promote,
             can_promote=servable and not served and view.run.finished_at is not None,
@@ -56,13 +61,21 @@ class RunDetail:
             config=list(view.run.config.items()),
             lines=self._application.runs.log_lines(view.run.id, last=LOG_LINES),
         )
-        return html, *run_figures(self._application.runs.metrics(view.run.id))
+        return (
+            html,
+            *run_figures(self._application.runs.metrics(view.run.id)),
+            *gate_chart(plan, self._scores(view)),
+        )
 
-    def _plan(self, view: RunView) -> list[tuple[str, str]]:
-        """Of the decision, or of a gate that is still at work; empty before there is one."""
+    def _plan(self, view: RunView) -> dict[str, Any] | None:
+        """Of the decision, or of a gate that is still at work; None before there is one."""
         decided = view.decision.figures.get("plan") if view.decision else None
-        plan = decided or self._application.runs.plan(view.run.id)
-        return plan_facts(plan) if plan else []
+        return decided or self._application.runs.plan(view.run.id)
+
+    def _scores(self, view: RunView) -> Scores:
+        """Likewise; empty before the first look."""
+        decided = view.decision.figures.get("scores") if view.decision else None
+        return decided or self._application.runs.gate_scores(view.run.id)
 
     def _rolled_back(self, checkpoint_id: str | None) -> Deployment | None:
         return self._application.promotion.rolled_back(checkpoint_id) if checkpoint_id else None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from storage.errors import Invalid
-from storage.tables import Choice, Comparison, Completion, Preference, Prompt, Split
+from storage.tables import Choice, Comparison, Completion, Preference, Prompt, Purpose, Split
 from storage.transfer.formats import Format, get_format
 from storage.transfer.json_line import restore, write_object
 from storage.transfer.rows import PairRow, PromptRow, turns_of
@@ -30,6 +30,8 @@ def export(
     split: Split | None = None,
 ) -> Iterator[bytes]:
     """One line per standing preference (or prompt), each with its end; read while the session is open.
+
+    Hidden repeats are no preferences of their own and are left out.
 
     `undecided` adds ties, both_bad and skips, with the left completion as `chosen`: look at `choice`. `imported`
     keeps only imported rows (True) or only those made here (False). `split` keeps one split's.
@@ -53,7 +55,7 @@ def _preference_lines(
         .join(Prompt, col(Comparison.prompt_id) == col(Prompt.id))
         .join(left, col(Comparison.left_id) == left.id)
         .join(right, col(Comparison.right_id) == right.id)
-        .where(col(Preference.withdrawn_at).is_(None))
+        .where(col(Preference.withdrawn_at).is_(None), Preference.purpose != Purpose.repeat)
         .order_by(col(Preference.id))
     )
     if not undecided:

@@ -13,6 +13,7 @@ from storage.database import Database
 from storage.evaluations import record_evaluation, record_judge
 from storage.preferences import record_preference
 from storage.prompts import record_prompt
+from storage.repeats import RepeatedChoice
 from storage.tables import (
     Checkpoint,
     CheckpointKind,
@@ -51,6 +52,17 @@ def test_the_same_text_chosen_on_the_other_side_is_the_same_again() -> None:
     ]
     same = habits(rows, texts)["ann"].same
     assert same is not None and (same.right, same.n) == (1, 2)
+
+
+def test_hidden_repeats_show_who_goes_by_the_side_even_of_one_who_measured_nothing_else() -> None:
+    left, right, tie = Choice.left, Choice.right, Choice.tie
+    made = ((left, right), (left, left), (left, left), (right, right), (tie, tie))
+    hidden = [RepeatedChoice("s", first, again) for first, again in made]
+    own = habits([], {}, {"ann": hidden})["ann"]
+    assert own.same is not None and own.left_twice is not None
+    assert (own.same.right, own.same.n, own.repeats) == (2, 5, 5)
+    assert (own.left_twice.right, own.left_twice.n) == (2, 3)
+    assert (own.choices, own.ties, own.took_left) == (0, None, None)
 
 
 def test_a_pause_is_no_slow_choice() -> None:

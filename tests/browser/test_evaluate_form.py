@@ -64,8 +64,37 @@ def test_two_equal_sides_are_refused_before_anything_is_started(judged: Any, vis
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_without_a_judge_the_form_says_where_to_get_one(lived: Any, visit: Any, monkeypatch: Any) -> None:
+def test_without_a_judge_people_can_be_asked_and_the_form_says_where_to_get_one(
+    lived: Any, visit: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setattr("app.judges.JUDGE_WEIGHTS", Path("/no/such/folder"))
     page = visit(lived, "win-rates").page
     expect(page.locator("#evaluate-form")).to_contain_text("PREFLOOP_JUDGES")
-    expect(page.locator("#evaluate-plan").get_by_role("button")).to_have_count(0)
+    expect(page.locator("#evaluate-form").get_by_label("Judge").locator("option")).to_have_text(["people"])
+    expect(page.locator("#evaluate-plan").get_by_role("button")).to_contain_text("Ask people about")
+
+
+def test_people_are_asked_by_a_click_choose_on_the_label_page_and_become_a_point(judged: Any, visit: Any) -> None:
+    watched = visit(judged, "win-rates")
+    page, plan = watched.page, watched.page.locator("#evaluate-plan")
+    page.locator("#evaluate-form").get_by_label("Judge").select_option("people")
+    expect(plan).to_contain_text("8 choices are asked for")
+    plan.get_by_role("button", name="Ask people about 8 prompts").click()
+    state = page.locator("#evaluations li").first
+    expect(state).to_contain_text("0 of 8 chosen", timeout=PROCESS_MS)
+    page.goto(f"{judged.url}/#label")
+    for _ in range(12):  # six were waiting; then one in five is of the evaluation
+        page.wait_for_selector(".compare[data-comparison]:not(.is-sending)")
+        page.wait_for_timeout(350)
+        before = page.get_attribute(".compare", "data-comparison")
+        page.keyboard.press("1")
+        page.wait_for_function("id => document.querySelector('.compare')?.dataset.comparison !== id", arg=before)
+    page.goto(f"{judged.url}/#win-rates")
+    expect(state).to_contain_text("with people")
+    expect(state.locator("b").nth(1)).to_have_text("2")
+    state.get_by_role("button", name="On the chart").click()
+    expect(page.locator("#win-rates-table")).to_contain_text("people")
+    expect(page.locator("#page-win-rates .scatterlayer .trace:nth-child(2) .point")).to_have_count(1)
+    state.get_by_role("button", name="Stop").click()
+    expect(state).to_contain_text("The others were withdrawn")
+    assert watched.console == []

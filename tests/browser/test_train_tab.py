@@ -1,9 +1,16 @@
 """The Train tab: a run's page stands alone, and a value that cannot be used is told where it was typed."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
+
+from trainer.evaluation.samples import HeldoutPrompt
+from trainer.gate_options import Rule
+from trainer.gate_plan import PlannedJudge, plan_gate
+from trainer.plan_file import keep_plan
+from trainer.score_file import PREFERENCE, keep_scores
 
 pytestmark = pytest.mark.browser
 
@@ -25,6 +32,23 @@ def test_the_page_of_the_running_run_tells_its_progress_and_stops_it(lived: Any,
     page.locator("#run-detail").get_by_role("button", name="Stop").click()
     expect(page.locator("#run-detail-text")).to_contain_text("saving and stopping")
     assert lived.application.runs.get("dpo-0005").run.cancel_requested
+
+
+def test_the_evidence_of_a_gate_at_work_is_drawn_and_grows_with_every_look(lived: Any, visit: Any) -> None:
+    folder = lived.application.settings.data_dir / "runs" / "dpo-0005"
+    prompts = [HeldoutPrompt(n, [{"role": "user", "content": f"{n}?"}]) for n in range(300)]
+    nobody = PlannedJudge("", "", "", "", "", 0, False, "No judge looked at quality.")
+    given: dict[str, Any] = {"prompts": prompts, "samples": 4, "pairs": 40, "rule": Rule.sequential, "judge": nobody}
+    keep_plan(asdict(plan_gate(candidate="dpo-0005", baseline="dpo-0003", **given)), folder)
+    page = visit(lived, "train/dpo-0005", width=390, height=844).page
+    expect(page.locator("#run-detail-text")).to_contain_text("The plan")
+    expect(page.locator("#gate-chart .js-line")).to_have_count(0)
+    keep_scores({PREFERENCE: [1.0, 0.0] * 25}, folder)
+    expect(page.locator("#gate-told")).to_contain_text("Evidence after 50 of at most 300 prompts")
+    expect(page.locator("#gate-chart .scatterlayer .js-line")).to_have_count(2)
+    keep_scores({PREFERENCE: [1.0, 0.0] * 50}, folder)
+    expect(page.locator("#gate-told")).to_contain_text("Evidence after 100 of at most 300 prompts")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_run_that_does_not_exist_is_told_in_its_place_and_only_there(lived: Any, visit: Any) -> None:

@@ -21,6 +21,7 @@ from trainer.gate_options import GateOptions
 from trainer.plan_file import read_plan
 from trainer.policy import load_policy
 from trainer.run_reporter import RunReporter
+from trainer.score_file import read_scores
 from trainer.worker import Worker
 
 pytestmark = pytest.mark.slow
@@ -249,6 +250,7 @@ def test_the_plan_is_written_before_the_candidate_is_sampled_and_stands_in_the_d
         decision = get_gate_decision(session, run_id)
     assert decision is not None and found[0] is not None
     assert decision.figures["plan"] == found[0] and found[0]["prompts"] == 8
+    assert decision.figures["scores"] == read_scores(folder) and len(read_scores(folder)["preference"]) == 8
     assert decision.deciding == decision.reasons[: len(decision.deciding)] and decision.deciding
     assert any("none is named (PREFLOOP_GATE_JUDGE)" in reason for reason in decision.reasons)
 

@@ -33,6 +33,7 @@ from trainer.policy import Policy
 from trainer.prompting import PromptError
 from trainer.reporter import Stopped
 from trainer.sampling import Generated
+from trainer.score_file import PREFERENCE, QUALITY, Scores
 from trainer.tensors import broken_numbers, completion_logprobs
 
 BATCH = 8  # the logits of 160 tokens of a vocabulary of 150,000 are 100 MB a row
@@ -57,6 +58,7 @@ class Compared:
     judged: JudgeFindings | None = None
     more: list[str] = field(default_factory=list)
     preference: dict[str, Any] | None = None  # figures of the preference model's verdicts on the served checkpoint
+    scores: Scores = field(default_factory=dict)  # the candidate's per prompt, in the plan's order (score_file.py)
 
     def figures(self) -> dict[str, Any]:
         accuracy, found = self.decision.preference_accuracy, self.decision.preference
@@ -83,7 +85,7 @@ class Comparer:
     """One gate. `tell(stage, step, total)` reports progress, `should_stop` ends it with `Stopped`.
 
     judge: also asked about the candidate's texts; where it answers question (b) it stands in the preference model's
-    place there, and its verdicts are no guard of quality.
+    place there, and its verdicts are no guard of quality. looked: told the scores so far after each look.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Comparer:
         should_stop: Callable[[], bool],
         rule: Rule = Rule.fixed,
         judge: GateJudge | None = None,
+        looked: Callable[[Scores], None] = lambda scores: None,
     ) -> None:
         self._initial = initial
         self._folder = samples_folder
@@ -102,6 +105,7 @@ class Comparer:
         self._should_stop = should_stop
         self._rule = rule
         self._judge = judge
+        self._looked = looked
 
     def compare(
         self, candidate: Side, served: Side, *, data: TrainingData, prompts: Sequence[HeldoutPrompt]
@@ -116,6 +120,7 @@ class Comparer:
         block = LOOK if self._rule is Rule.sequential and crossed is not None else len(prompts)
         for start in range(0, len(prompts), block):
             self._take(seen, prompts[start : start + block], candidate, served, crossed)
+            self._looked(self._all_scores(seen, candidate.id, served.id))
             if self._settled(seen, candidate.id, served.id):
                 break
         guards = run_guards(
@@ -169,11 +174,18 @@ class Comparer:
         return pairing_scores(seen.scored[candidate], seen.scored[served])
 
     def _quality(self, seen: _Seen) -> Finding | None:
-        """None without a judge of quality whose verdicts count."""
-        if self._judge is None or self._judge.answers_b or seen.judged is None or seen.judged.problem:
-            return None
-        scores = seen.judged.scores
+        scores = self._quality_scores(seen)
         return find(scores, self._rule, least=QUALITY_LEAST) if scores else None
+
+    def _quality_scores(self, seen: _Seen) -> list[float]:
+        """None of them without a judge of quality whose verdicts count."""
+        if self._judge is None or self._judge.answers_b or seen.judged is None or seen.judged.problem:
+            return []
+        return seen.judged.scores
+
+    def _all_scores(self, seen: _Seen, candidate: str, served: str) -> Scores:
+        found = {PREFERENCE: self._scores(seen, candidate, served) or [], QUALITY: self._quality_scores(seen)}
+        return {name: scores for name, scores in found.items() if scores}
 
     def _concluded(
         self,
@@ -206,7 +218,8 @@ class Comparer:
         problem = seen.judged.problem if seen.judged else ""
         notes = [one for one in dict.fromkeys((problem, standing)) if one and one not in decision.reasons]
         more = report(preference, figures, notes=notes, one_look=self._rule is Rule.fixed)
-        return Compared(decision, verdicts, data.digest, seen.judged, more, preference)
+        scores = self._all_scores(seen, candidate, served)
+        return Compared(decision, verdicts, data.digest, seen.judged, more, preference, scores)
 
     def _sample(self, side: Side, prompts: Sequence[HeldoutPrompt]) -> list[Generated]:
         stage = f"sampling {side.id} on {len(prompts)} held-out prompts"

@@ -1,10 +1,13 @@
 """A queued evaluation's own process: judge, tell the row how it goes, and one transaction that ends it.
 
+By people, it writes the texts and puts them before them; the evaluation goes on without a process.
+
 SIGTERM means stop: cancelled where that was asked for, else queued again, because the app stops and its next start goes
 on. A killed process leaves its row to the app (app/evaluation_clock.py) and its replies in the cache.
 """
 
 import logging
+import random
 import threading
 import time
 import traceback
@@ -19,11 +22,14 @@ from storage.evaluation_queue import (
     record_evaluation_progress,
 )
 from storage.evaluations import get_evaluation
+from storage.people_evaluations import PEOPLE, put_before_people
 from storage.runs import Fenced
 from storage.tables import Evaluation, RunStatus
 from trainer.evaluation.judged_rows import record_finished
+from trainer.evaluation.judged_texts import gather_cases
 from trainer.evaluation.judges.budget import Estimate
 from trainer.evaluation.judging import JudgeOptions, Place, evaluate_by_judge
+from trainer.evaluation.people_texts import drawn_pairs
 from trainer.reporter import Stopped
 
 log = logging.getLogger("trainer")
@@ -52,7 +58,10 @@ class EvaluationWorker:
 
     def _attempt(self) -> int:
         try:
-            self._judge()
+            if self._evaluation.config["asked"]["judge"] == PEOPLE:
+                self._ask_people()
+            else:
+                self._judge()
         except Stopped as stopped:
             log.info("%s", stopped)
             self._end_stopped()
@@ -89,6 +98,29 @@ class EvaluationWorker:
             record_finished(session, finished, owned_evaluation(session, self._id, attempt=self._attempt_number))
         verdicts, calls = len(finished.judged.verdicts), finished.judged.tally
         log.info("%d verdicts: %d calls made, %d replies were stored", verdicts, calls.asked, calls.stored)
+
+    def _ask_people(self) -> None:
+        """The same texts as a judge would be given, stored as comparisons; a stop before that leaves none."""
+        asked, place, told = self._evaluation.config["asked"], self._place, self._told
+        told.stage("loading the checkpoints", 0, 0)
+        sides = {"candidate": self._evaluation.candidate_id, "baseline": self._evaluation.baseline}
+        cases, _ = gather_cases(
+            self._database,
+            data_dir=place.data_dir,
+            model_source=place.model_source,
+            device=place.device,
+            prompts=asked["prompts"],
+            tell=told.stage,
+            should_stop=told.should_stop,
+            **sides,
+        )
+        pairs = drawn_pairs(cases, **sides, chance=random.SystemRandom())
+        with self._database.write() as session:
+            owned = owned_evaluation(session, self._id, attempt=self._attempt_number)
+            if owned.cancel_requested:
+                raise Stopped("stopped before anything was put before people")
+            put_before_people(session, owned, pairs)
+        log.info("%d comparisons wait for people", len(pairs))
 
     def _end_stopped(self) -> None:
         with self._database.read() as session:

@@ -6,7 +6,7 @@ newcomer. The file's name is the digest of everything that shapes it; a changed 
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ def sample(
         policy,
         [p.messages for p in prompts for _ in range(SAMPLES)],
         sampling=SAMPLING,
-        seeds=[_seed(p, k) for p in prompts for k in range(SAMPLES)],
+        seeds=[seed_of(p.messages, k) for p in prompts for k in range(SAMPLES)],
         on_progress=on_progress,
         should_stop=should_stop,
     )
@@ -82,8 +82,9 @@ def fit_prompt(policy: "Policy", prompt: HeldoutPrompt) -> list[int]:
     )
 
 
-def _seed(prompt: HeldoutPrompt, k: int) -> int:
-    digest = hashlib.sha256(f"{k}:{json.dumps(prompt.messages)}".encode()).digest()
+def seed_of(messages: Sequence[Mapping[str, str]], k: int) -> int:
+    """The seed of a prompt's k-th sample, whoever writes it."""
+    digest = hashlib.sha256(f"{k}:{json.dumps([dict(turn) for turn in messages])}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 

@@ -368,17 +368,33 @@ def upgrade() -> None:
         sa.Column("left_id", sa.Integer(), nullable=False),
         sa.Column("right_id", sa.Integer(), nullable=False),
         sa.Column(
-            "purpose", sa.Enum("train", "evaluate", name="purpose", native_enum=False, length=16), nullable=False
+            "purpose",
+            sa.Enum("train", "evaluate", "repeat", name="purpose", native_enum=False, length=16),
+            nullable=False,
         ),
         sa.Column(
             "state",
-            sa.Enum("waiting", "leased", "decided", "dropped", name="comparisonstate", native_enum=False, length=16),
+            sa.Enum(
+                "prepared",
+                "waiting",
+                "leased",
+                "decided",
+                "dropped",
+                name="comparisonstate",
+                native_enum=False,
+                length=16,
+            ),
             nullable=False,
         ),
         sa.Column("leased_to", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("leased_until", storage.tables.UTCDateTime(), nullable=True),
         sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("evaluation_id", sa.Integer(), nullable=True),
         sa.Column("created_at", storage.tables.UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["evaluation_id"],
+            ["evaluation.id"],
+        ),
         sa.ForeignKeyConstraint(
             ["left_id"],
             ["completion.id"],
@@ -394,6 +410,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("comparison", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_comparison_evaluation_id"), ["evaluation_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_comparison_prompt_id"), ["prompt_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_comparison_state"), ["state"], unique=False)
 
@@ -512,7 +529,9 @@ def upgrade() -> None:
         ),
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column(
-            "purpose", sa.Enum("train", "evaluate", name="purpose", native_enum=False, length=16), nullable=False
+            "purpose",
+            sa.Enum("train", "evaluate", "repeat", name="purpose", native_enum=False, length=16),
+            nullable=False,
         ),
         sa.Column("imported", sa.Boolean(), nullable=False),
         sa.Column("left_checkpoint_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -624,6 +643,7 @@ def downgrade() -> None:
     with op.batch_alter_table("comparison", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_comparison_state"))
         batch_op.drop_index(batch_op.f("ix_comparison_prompt_id"))
+        batch_op.drop_index(batch_op.f("ix_comparison_evaluation_id"))
 
     op.drop_table("comparison")
     with op.batch_alter_table("gate_decision", schema=None) as batch_op:

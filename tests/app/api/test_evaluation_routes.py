@@ -41,6 +41,7 @@ def test_the_operators_judges_and_the_projects_reward_models_may_be_chosen(clien
         "big": "endpoint",
         "similarity": "similarity",
         "reward_model-0001": "reward_model",
+        "people": "people",
     }
 
 
@@ -75,6 +76,7 @@ def test_a_judge_that_was_not_offered_is_refused_naming_those_that_are(client: T
         ({"baseline": "reward_model-0001"}, 422, "reward model"),
         ({"baseline": "chosen"}, 422, "chosen text"),
         ({"baseline": "/etc/passwd"}, 404, "passwd"),
+        ({"baseline": "chosen", "judge": "people"}, 422, "People compare two checkpoints"),
         ({"prompts": 7}, 422, "prompts"),
         ({"prompts": 301}, 422, "prompts"),
     ],
@@ -101,6 +103,14 @@ def test_the_estimate_tells_calls_tokens_and_the_most_it_can_cost_and_starts_not
 def test_a_judge_that_sees_no_order_takes_one_call_a_prompt_and_costs_nothing(client: TestClient, judge: str) -> None:
     told = post(client, f"{PATH}/estimate", judge=judge).json()
     assert (told["calls"], told["cost"], told["most"], told["budget"]) == (2, 0, 0, None)
+
+
+def test_people_are_asked_for_one_choice_a_prompt_and_their_progress_is_told(client: TestClient) -> None:
+    told = post(client, f"{PATH}/estimate", judge="people").json()
+    assert (told["prompts"], told["calls"], told["cost"], told["budget"]) == (2, 2, 0, None)
+    made = post(client, judge="people").json()
+    assert made["people"] == {"wanted": 0, "chosen": 0, "skipped": 0, "left": 0}
+    assert post(client).json()["people"] is None
 
 
 def test_one_that_waits_is_stopped_at_once_and_cannot_be_stopped_twice(client: TestClient) -> None:
@@ -130,7 +140,12 @@ def test_the_key_is_in_no_row_and_on_no_page(client: TestClient, parts: Any) -> 
 
 @pytest.mark.parametrize(
     ("listed", "told"),
-    [("a=x, a=y", "'a' twice"), ("starter=/x", "'starter' twice"), ("s=https://me:pw@host/v1", "password in it")],
+    [
+        ("a=x, a=y", "'a' twice"),
+        ("starter=/x", "'starter' twice"),
+        ("people=/x", "'people' twice"),
+        ("s=https://me:pw@host/v1", "password in it"),
+    ],
 )
 def test_a_list_of_judges_that_cannot_be_used_is_refused_at_the_start(listed: str, told: str) -> None:
     with pytest.raises(Refused, match=told):

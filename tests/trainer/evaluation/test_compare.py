@@ -30,6 +30,7 @@ from trainer.gate_plan import LOOK
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
 from trainer.sampling import Generated
+from trainer.score_file import PREFERENCE, Scores
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,13 @@ class Fixed(Comparer):
 
 
 def gated(
-    policy: Policy, folder: Path, wins: Callable[[int], bool], *, rule: Rule, judge: GateJudge | None = None
+    policy: Policy,
+    folder: Path,
+    wins: Callable[[int], bool],
+    *,
+    rule: Rule,
+    judge: GateJudge | None = None,
+    looked: Callable[[Scores], None] = lambda scores: None,
 ) -> tuple[Compared, list[tuple[str, int]]]:
     class Told(Fixed):
         sampled: ClassVar[list[tuple[str, int]]] = []
@@ -143,6 +150,7 @@ def gated(
         should_stop=lambda: False,
         rule=rule,
         judge=judge,
+        looked=looked,
     )
     compared = made.compare(Side("dpo-0001", policy), Side("initial", policy), data=choices(policy), prompts=worded())
     return compared, Told.sampled
@@ -160,6 +168,13 @@ def test_the_sequential_rule_goes_on_while_it_is_undecided(policy: Policy, tmp_p
     compared, sampled = gated(policy, tmp_path, lambda n: n % 2 == 0, rule=Rule.sequential)
     assert [count for side, count in sampled if side == "initial"] == [LOOK, LOOK, 120 - 2 * LOOK]
     assert len(compared.verdicts["initial"]) == 120 and compared.figures()["sequential"]["settled_at"] is None
+
+
+def test_after_each_look_the_scores_so_far_are_told_in_the_plans_order(policy: Policy, tmp_path: Path) -> None:
+    looks: list[Scores] = []
+    compared, _ = gated(policy, tmp_path, lambda n: n % 2 == 0, rule=Rule.sequential, looked=looks.append)
+    assert [len(look[PREFERENCE]) for look in looks] == [LOOK, 2 * LOOK, 120]
+    assert looks[-1] == compared.scores == {PREFERENCE: [1.0, 0.0] * 60}
 
 
 def test_the_fixed_rule_takes_every_planned_prompt_in_one_look(policy: Policy, tmp_path: Path) -> None:
