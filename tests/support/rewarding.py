@@ -9,7 +9,7 @@ from trainer.prompting import Messages
 from trainer.rewards.composition import Composition, Scored
 from trainer.rewards.configs import RewardSettings
 
-WORDS = "the a cat dog sat ran on mat good bad very film was is not".split()
+WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "good", "bad", "very", "film", "was", "is", "not"]
 PLAIN = {"filters": {"script": False, "repetition": False, "shortest": 0}}
 
 

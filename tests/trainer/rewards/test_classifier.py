@@ -64,7 +64,7 @@ def test_the_prompt_is_read_where_it_is_asked_for(folder: Path):
 
 
 def test_a_text_beyond_the_models_positions_is_cut_at_its_end(folder: Path):
-    words = "the cat sat on a mat and ran ".split() * 20
+    words = ["the", "cat", "sat", "on", "a", "mat", "and", "ran"] * 20
     assert values(folder, " ".join(words), label="0") == values(folder, " ".join(words[:40]), label="0")
 
 

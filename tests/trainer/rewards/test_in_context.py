@@ -11,7 +11,9 @@ from trainer.rewards.opening import open_term
 from trainer.starter import HAND_LISTS
 from trainer.starter.check import packaged_prompts
 
-FILMS = "1. Rio Bravo (western)\n2. Airplane! (comedy)\n3. How Frank Found the Frozen Prayer (drama)\nWhich is a comedy?"
+FILMS = (
+    "1. Rio Bravo (western)\n2. Airplane! (comedy)\n3. How Frank Found the Frozen Prayer (drama)\nWhich is a comedy?"
+)
 TEXT = "Greta was born in May. She plays the violin in a small orchestra.\nWhat does Greta play?"
 
 
