@@ -25,7 +25,8 @@ from storage.runs import (
 )
 from storage.settings import get_setting, record_setting
 from storage.tables import ACTIVE, Evaluation, GateDecisionRow, RunStatus, TrainingRun, now
-from trainer.configs import ALGORITHMS, InvalidConfig, parse_config
+from trainer.base_config import InvalidConfig
+from trainer.configs import ALGORITHMS, parse_config
 from trainer.plan_file import read_plan
 from trainer.score_file import Scores, read_scores
 

@@ -9,30 +9,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from trainer.base_config import AlgorithmConfig, Alpha, Epochs, InvalidConfig, LearningRate, Rank
 from trainer.losses.names import PairLossName
 from trainer.offline_fields import Clipped, PushedAdvantage, RatioOrPush, Rewarded, Valued, Worth
-
-
-class InvalidConfig(ValueError):
-    """The values given for an algorithm break at least one bound; `problems` has one sentence for each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(problems))
-
-
-# fields whose defaults differ between algorithms
-LearningRate = Annotated[
-    float, Field(gt=0, le=1, description="Peak learning rate of AdamW; tune it within a factor of three per model.")
-]
-Epochs = Annotated[int, Field(ge=1, le=1000, description="Passes over the examples.")]
-Rank = Annotated[int, Field(ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")]
-Alpha = Annotated[
-    int,
-    Field(ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."),
-]
+from trainer.ppo_config import PPOConfig
 
 
 def _as_list(value: Any) -> Any:
@@ -42,48 +24,6 @@ def _as_list(value: Any) -> Any:
 
 Names = Annotated[tuple[PairLossName, ...], BeforeValidator(_as_list)]
 Numbers = Annotated[tuple[Annotated[float, Field(gt=0, le=1000)], ...], BeforeValidator(_as_list)]
-
-
-class AlgorithmConfig(BaseModel):
-    """What every algorithm has: the optimiser, the length of the run, what is trained, and the seed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    learning_rate: LearningRate = 1e-3
-    epochs: Epochs = 5
-    max_steps: int = Field(
-        0,
-        ge=0,
-        le=10_000_000,
-        description="Optimiser steps after which the run ends whatever the epochs; 0 sets no limit.",
-    )
-    batch_size: int = Field(8, ge=1, le=4096, description="Examples in one forward pass.")
-    gradient_accumulation: int = Field(
-        1, ge=1, le=4096, description="Batches whose gradients are averaged into one optimiser step."
-    )
-    warmup_share: float = Field(
-        0.1, ge=0, le=1, description="Share of the steps over which the learning rate rises from 0 to its peak."
-    )
-    adapter: Literal["lora", "full"] = Field(
-        "lora", description="What is trained: a LoRA adapter on all linear layers, or the full weights."
-    )
-    rank: Rank = 4
-    alpha: Alpha = 8
-    max_length: int = Field(
-        512, ge=16, le=1_000_000, description="Tokens of prompt and completion together; older turns are dropped first."
-    )
-    seed: int = Field(
-        0, ge=0, le=2**31 - 1, description="Seed of the initial adapter and of the order of the examples."
-    )
-    preferences: str = Field(
-        "auto",
-        pattern=r"^(auto|all|last [1-9][0-9]*)$",
-        description="Which preferences are learnt from: auto (all, unless wishes have changed), all, or last N.",
-    )
-    save_steps: int = Field(
-        50, ge=1, le=1_000_000, description="Optimiser steps between two saves that an interrupted run resumes from."
-    )
-    threads: int = Field(1, ge=1, le=256, description="CPU threads the trainer process computes with.")
 
 
 class DPOConfig(AlgorithmConfig):
@@ -255,7 +195,14 @@ OFFLINE: Mapping[str, type[OfflineConfig]] = MappingProxyType(
     }
 )
 ALGORITHMS: Mapping[str, type[AlgorithmConfig]] = MappingProxyType(
-    {"sft": SFTConfig, "reward_model": RewardModelConfig, "dpo": DPOConfig, "pro": PROConfig, **OFFLINE}
+    {
+        "sft": SFTConfig,
+        "reward_model": RewardModelConfig,
+        "dpo": DPOConfig,
+        "ppo": PPOConfig,
+        "pro": PROConfig,
+        **OFFLINE,
+    }
 )
 
 

@@ -16,11 +16,12 @@ from sqlmodel import Session
 from storage.database import Database
 from storage.errors import Invalid
 from storage.pairs import PreferencePair, edited_pairs, preference_pairs
+from storage.prompts import offered_prompts
 from storage.runs import began_with, previous_run
-from storage.tables import TrainingRun
+from storage.tables import Split, TrainingRun
 from trainer.evaluation.features import Item, features
 from trainer.evaluation.preference_model import FOLDS, cross_fit, wishes_changed
-from trainer.examples import Demonstration, Pair
+from trainer.examples import Demonstration, Pair, Question
 from trainer.policy import Policy
 
 MIN_EARLIER = 10  # pairs; a model of fewer has no interval worth asking
@@ -86,6 +87,12 @@ def all_choices(session: Session, initial: Policy) -> TrainingData:
     """Every decided pair so far as data, for comparing checkpoints outside of a run."""
     pairs = _single_turns(preference_pairs(session))
     return _training_data(pairs, _features(initial, pairs), first=0, note=f"{len(pairs)} pairs; all choices so far.")
+
+
+def train_questions(database: Database) -> list[Question]:
+    """The prompts that a policy completes while it trains: all of the train split that people may be shown."""
+    with database.read() as session:
+        return [Question(p.messages, p.reference, p.group_key) for p in offered_prompts(session, splits=[Split.train])]
 
 
 def _training_data(pairs: list[PreferencePair], table: NDArray[np.float64], *, first: int, note: str) -> TrainingData:

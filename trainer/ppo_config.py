@@ -4,15 +4,24 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from trainer.configs import AlgorithmConfig, Epochs, LearningRate
+from trainer.base_config import AlgorithmConfig, Epochs, LearningRate
+from trainer.rewards.configs import MOST_TERMS, Rewards, RewardSettings
+from trainer.rewards.terms import Preferences
 
 
-class PPOConfig(AlgorithmConfig):
+class PPOConfig(RewardSettings, AlgorithmConfig):
     """Proximal policy optimisation against a reward (Schulman et al. 2017; Ziegler et al. 2019).
 
     A step samples `rollouts` completions, scores them, and makes `ppo_epochs` passes of updates over them.
     """
 
+    rewards: Rewards = Field(
+        (Preferences.model_validate({}),),
+        max_length=MOST_TERMS,
+        description="What completions are worth: preferences (a reward model fitted to the choices first), or other "
+        'kinds with commas, or JSON with options, such as [{"kind": "similarity", "weight": 2}, {"kind": "length"}].',
+        json_schema_extra={"default": "preferences"},
+    )
     learning_rate: LearningRate = 3e-4
     epochs: Epochs = 20
     max_steps: int = Field(
@@ -33,25 +42,34 @@ class PPOConfig(AlgorithmConfig):
     value_clip: float = Field(0.2, gt=0, le=100, description="How far a value may move from the one at sampling.")
     value_weight: float = Field(0.1, ge=0, le=100, description="Weight of the values' loss.")
     dual_clip: float = Field(0.0, ge=0, le=100, description="Bound on a bad token's loss, above 1; 0 sets none.")
-    max_ratio: float = Field(10.0, ge=0, description="Mean ratio above which an update is left out; 0 sets no limit.")
+    max_ratio: float = Field(
+        10.0, ge=0, le=1e6, description="Mean ratio above which an update is left out; 0 sets no limit."
+    )
     target_kl: float = Field(
-        0.0, ge=0, description="Nats a pass may move the policy before the other passes are left out; 0: all are made."
+        0.0,
+        ge=0,
+        le=1000,
+        description="Nats a pass may move the policy before the other passes are left out; 0: all are made.",
     )
     kl: float = Field(0.05, gt=0, le=100, description="Weight of the distance to the reference in the reward.")
     kl_estimator: Literal["k1", "abs", "k2", "k3"] = Field("k1", description="Estimate of that distance, per token.")
     kl_target: float = Field(
         0.0, ge=0, le=1000, description="Nats per completion that the weight is steered to; 0 keeps the weight."
     )
-    kl_horizon: float = Field(2000.0, gt=0, description="Completions over which that steering takes place.")
-    normalise_scores: bool = Field(True, description="Scores less their mean over their spread, both of all so far.")
+    kl_horizon: float = Field(2000.0, gt=0, le=1e9, description="Completions over which that steering takes place.")
+    normalise_scores: bool = Field(
+        False, description="Take the sum of the rewards less its mean over its spread, too; each reward is so already."
+    )
     whiten_rewards: bool = Field(False, description="Rewards of a batch of unit spread, their mean kept.")
-    score_clip: float = Field(10.0, ge=0, description="Largest score, either way; 0 sets no limit.")
-    missing_end_penalty: float = Field(1.0, ge=0, description="Of a completion that was cut off.")
+    score_clip: float = Field(0.0, ge=0, le=1e6, description="Largest score, either way; 0 sets no limit.")
+    missing_end_penalty: float = Field(1.0, ge=0, le=1e6, description="Of a completion that was cut off.")
     missing_end: Literal["replace", "subtract"] = Field("subtract", description="How the penalty meets the score.")
     ptx_weight: float = Field(
         0.0, ge=0, le=1000, description="Weight of the chosen completions' likelihood in every update (PTX)."
     )
-    sft_every: int = Field(0, ge=0, description="Steps after which the chosen completions are imitated; 0: never.")
+    sft_every: int = Field(
+        0, ge=0, le=1_000_000, description="Steps after which the chosen completions are imitated; 0: never."
+    )
     sft_steps: int = Field(5, ge=1, le=10_000, description="Updates of such an imitation.")
     start_from: Literal["initial", "served"] = Field(
         "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."

@@ -9,6 +9,7 @@ import math
 import shutil
 import threading
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
 from storage.deployments import current_deployment
-from storage.errors import Invalid
 from storage.preferences import newest_choices
 from storage.runs import (
     Fenced,
@@ -30,7 +30,7 @@ from storage.tables import Checkpoint, CheckpointKind, RunStatus, TrainingRun
 from trainer.algorithms import train
 from trainer.algorithms.callbacks import TrainResult
 from trainer.configs import OfflineConfig, parse_config
-from trainer.dataset import TrainingData, build_dataset
+from trainer.dataset import TrainingData, build_dataset, train_questions
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
 from trainer.evaluation.gate_judge import GateJudge, opened_judge
 from trainer.evaluation.people import ASKED
@@ -39,9 +39,10 @@ from trainer.gate_options import GateOptions
 from trainer.gate_plan import plan_gate
 from trainer.gate_records import record_gate
 from trainer.manifest import read_manifest
-from trainer.offline_fields import PREFERENCES, Worth
+from trainer.offline_fields import Worth
 from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
+from trainer.ppo_config import PPOConfig
 from trainer.reporter import Stopped
 from trainer.run_reporter import RunReporter
 from trainer.score_file import keep_scores
@@ -174,13 +175,18 @@ class Worker:
         config = parse_config(self._run.algorithm, self._run.config)
         if self._run.algorithm == "dpo" or isinstance(config, OfflineConfig):
             extra["reference_store"] = StoredReferences(self._database)
-        if isinstance(config, Worth):
-            extra["reward"] = self._reward(config.reward, max_length=config.max_length)
+        examples: Sequence[Any] = data.demonstrations if self._run.algorithm == "sft" else data.pairs
+        if isinstance(config, Worth | PPOConfig):
+            extra["reward"] = self._reward(config, data, max_length=config.max_length)
+        if isinstance(config, PPOConfig):
+            extra["demonstrations"] = data.demonstrations
+            examples = train_questions(self._database)
+            self._reporter.stage("training")
         self._output.parent.mkdir(parents=True, exist_ok=True)
         result = train(
             self._run.algorithm,
             config=config,
-            examples=data.demonstrations if self._run.algorithm == "sft" else data.pairs,
+            examples=examples,
             policy_source=self._source(start),
             output=self._output,
             work=self._work,
@@ -191,20 +197,14 @@ class Worker:
         self._reporter.flush()
         return result
 
-    def _reward(self, named: str, *, max_length: int) -> "Reward | None":
-        """The reward model of that id; None where choices are the reward. Raises NotFound, Invalid."""
-        if named == PREFERENCES:
-            return None
-        from trainer.model_reward import ModelReward  # TRL takes seconds
+    def _reward(self, config: Worth | PPOConfig, data: TrainingData, *, max_length: int) -> "Reward | None":
+        from trainer.run_rewards import RunRewards  # TRL takes seconds
 
-        with self._database.read() as session:
-            checkpoint = get_checkpoint(session, named)
-        if checkpoint.kind is not CheckpointKind.reward_model:
-            raise Invalid(
-                f"{named} cannot be the reward: it is a checkpoint of kind {checkpoint.kind}.",
-                hint="`prefloop train reward_model` makes a reward model; name that.",
-            )
-        return ModelReward(self._data_dir / checkpoint.source, device=self._device, max_length=max_length)
+        place = (self._database, self._data_dir, self._model_source, self._device, self._work, self._reporter)
+        rewards = RunRewards(*place)
+        if isinstance(config, PPOConfig):
+            return rewards.composed(config, config, data.pairs)
+        return rewards.named(config.reward, max_length=max_length)
 
     def _record_checkpoint(self, data: TrainingData, start: Checkpoint, result: TrainResult) -> None:
         """The row of the folder just written; a resumed attempt finds both there."""

@@ -1,12 +1,14 @@
 """Form fields of an algorithm's settings, drawn from its config model, and the values a person typed into them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.configs import ALGORITHMS, InvalidConfig, json_schema, parse_config
+from trainer.base_config import InvalidConfig
+from trainer.configs import ALGORITHMS, json_schema, parse_config
 
-MAIN = ("beta", "reward", "sampling", "learning_rate", "epochs", "start_from", "preferences")
+MAIN = ("beta", "reward", "rewards", "kl", "sampling", "learning_rate", "epochs", "start_from", "preferences")
 BOUNDS = (("exclusiveMinimum", "above"), ("minimum", "from"), ("exclusiveMaximum", "below"), ("maximum", "to"))
 
 
@@ -77,6 +79,8 @@ def _field(name: str, schema: dict[str, Any], value: Any, problem: str) -> Field
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+        return json.dumps(value)
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

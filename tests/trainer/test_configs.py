@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from trainer.configs import ALGORITHMS, InvalidConfig, json_schema, parse_config
+from trainer.base_config import InvalidConfig
+from trainer.configs import ALGORITHMS, json_schema, parse_config
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -21,8 +22,9 @@ def test_every_field_has_one_sentence_and_a_bound(algorithm):
     for name, field in json_schema(algorithm)["properties"].items():
         assert field["description"].endswith("."), name
         assert field["description"].count(". ") == 0, name
-        bounded = {"maximum", "exclusiveMaximum", "enum", "const", "pattern", "maxItems"} & field.keys()
-        assert bounded, f"{algorithm}.{name} has no bound"
+        said = field.keys() | {key for member in field.get("anyOf", ()) for key in member}
+        bounded = {"maximum", "exclusiveMaximum", "enum", "const", "pattern", "maxItems", "$ref"} & said
+        assert bounded or field.get("type") == "boolean", f"{algorithm}.{name} has no bound"
         assert "default" in field, name
 
 

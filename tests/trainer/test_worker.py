@@ -92,6 +92,25 @@ def test_an_offline_run_takes_a_reward_model_of_the_project_as_its_reward(projec
     assert refused.error is not None and "no checkpoint 'reward_model-0099'" in refused.error
 
 
+def test_a_ppo_run_fits_a_reward_model_to_the_choices_and_climbs_it(project: TrainingProject) -> None:
+    settings = {"max_steps": 2, "rollouts": 8, "batch_size": 4, "ppo_epochs": 1, "max_new_tokens": 4}
+    run = work(project, project.queue("ppo", **settings))
+    assert run.status is RunStatus.succeeded, run.error
+    checkpoint = checkpoint_of(project, run.id)
+    assert checkpoint.kind is CheckpointKind.adapter and checkpoint.metrics["rewards/preferences/none"] == 0
+    assert load_policy(project.data_dir / checkpoint.source, device="cpu").digest == checkpoint.digest
+    with project.database.read() as session:
+        assert get_gate_decision(session, run.id) is not None
+
+
+def test_a_ppo_run_with_rules_as_reward_fits_nothing(project: TrainingProject) -> None:
+    settings = {"max_steps": 1, "rollouts": 8, "batch_size": 4, "max_new_tokens": 4, "rewards": "length"}
+    settings |= {"filters": '{"script": false, "repetition": false, "shortest": 0}'}
+    run = work(project, project.queue("ppo", **settings))
+    assert run.status is RunStatus.succeeded, run.error
+    assert "rewards/length/mean" in checkpoint_of(project, run.id).metrics
+
+
 def test_a_run_without_choices_fails_with_the_reason(tmp_path: Path, tiny_model_dir: Path) -> None:
     project = TrainingProject.make(tmp_path / "data", tiny_model_dir, pairs=0)
     run_id = project.queue("dpo")

@@ -3,7 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from trainer.configs import OFFLINE, InvalidConfig
+from trainer.base_config import InvalidConfig
+from trainer.configs import OFFLINE
 
 if TYPE_CHECKING:
     from trainer.algorithms.callbacks import TrainResult
@@ -16,6 +17,7 @@ def train(algorithm: str, **arguments: Any) -> "TrainResult":
         "reward_model": "reward_model",
         "dpo": "pairs",
         "pro": "pro",
+        "ppo": "ppo",
         **dict.fromkeys(OFFLINE, "offline_rl"),
     }
     if algorithm not in files:

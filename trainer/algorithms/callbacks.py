@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 
-from trainer.configs import AlgorithmConfig
+from trainer.base_config import AlgorithmConfig
 from trainer.manifest import Kind, is_checkpoint, verify_manifest
 from trainer.policy import save_checkpoint
 from trainer.reporter import Reporter, Stopped

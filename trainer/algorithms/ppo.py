@@ -16,7 +16,7 @@ from transformers import set_seed
 
 from trainer.algorithms.actor_critic import ActorCritic
 from trainer.algorithms.callbacks import TrainResult, finished_result, remember_result
-from trainer.algorithms.ppo_step import PPO, Reward
+from trainer.algorithms.ppo_step import PPO
 from trainer.algorithms.rollout_state import load_state, save_state
 from trainer.algorithms.rollouts import Roller
 from trainer.algorithms.start import Start, open_start, trainable
@@ -25,6 +25,7 @@ from trainer.manifest import verify_manifest
 from trainer.policy import load_policy, save_checkpoint
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Reporter, Stopped
+from trainer.rewarding import Reward
 from trainer.sampling import Sampling
 from trainer.tensors import disable_dropout
 
@@ -73,7 +74,7 @@ def train(
         [(one.prompt, one.completions[0]) for one in shown],
         starts_at_reference=start.is_reference,
     )
-    metrics = follow(run, examples, work, reporter)
+    metrics = follow(run, fitting(examples, roller, reporter), work, reporter)
     remember_result(work, metrics, run.steps)
     save_checkpoint(
         output,
@@ -94,6 +95,19 @@ def reference_of(start: Start, config: PPOConfig, device: str) -> ActorCritic | 
     reference = ActorCritic(held.model)
     disable_dropout(reference)
     return reference
+
+
+def fitting(questions: Sequence[Question], roller: Roller, reporter: Reporter) -> list[Question]:
+    """Those that leave the model room for a completion. Raises ValueError where none does."""
+    fitted = [question for question in questions if roller.fits(question)]
+    if not fitted:
+        raise ValueError(
+            f"none of the {len(questions)} prompts leaves the model room for {roller.sampling.max_new_tokens} tokens; "
+            "set max_new_tokens lower, or import shorter prompts"
+        )
+    if len(fitted) < len(questions):
+        reporter.log(f"{len(questions) - len(fitted)} of {len(questions)} prompts are too long and were left out")
+    return fitted
 
 
 def follow(run: PPO, questions: Sequence[Question], work: Path, reporter: Reporter) -> dict[str, float]:

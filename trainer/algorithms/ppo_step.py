@@ -6,7 +6,7 @@ mathematics (`trainer/losses`), sampling (`rollouts.py`), and what a reward is.
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,12 +23,10 @@ from trainer.losses.likelihood import masked_mean, masked_sum, token_nll
 from trainer.losses.normalisation import RunningMoments, whiten
 from trainer.losses.token_rewards import Advantages, gae, kl_per_token, penalise_missing_end, shaped_rewards
 from trainer.ppo_config import PPOConfig
-from trainer.prompting import Messages
 from trainer.reporter import Reporter, Stopped
+from trainer.rewarding import Reward
+from trainer.rewards.composition import Composition
 from trainer.tensors import token_logprobs
-
-Reward = Callable[[Sequence[Messages], Sequence[str], Sequence[str | None]], Sequence[float | None]]
-"""Scores of completions of prompts, with the prompts' reference texts; None where there is nothing to say."""
 
 GRADIENT_NORM = 1.0
 
@@ -66,10 +64,13 @@ class PPO:
         first = self.steps * self.config.rollouts
         seed = self.config.seed
         asked = questions_of(questions, first=first, count=self.config.rollouts, seed=seed)
-        rollouts, scores = self._scored(self.roller.roll(asked, seeds_of(first=first, count=len(asked), seed=seed)))
+        rolled = self.roller.roll(asked, seeds_of(first=first, count=len(asked), seed=seed))
+        found, told = self._reward(rolled)
+        rollouts, scores = self._scored(rolled, found)
         if self.steps == 0 and self.starts_at_reference:
             self._check_start(rollouts)
         experience, metrics = self._experience(rollouts, scores)
+        metrics |= told
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         metrics |= self._learn(rollouts, experience)
@@ -81,15 +82,22 @@ class PPO:
 
     # ------------------------------------------------------------------------------------------ experience
 
-    def _scored(self, rollouts: Rollouts) -> tuple[Rollouts, Tensor]:
-        """The rollouts that have a score, and those scores as the reward gave them, [N]."""
+    def _reward(self, rollouts: Rollouts) -> tuple[list[float | None], dict[str, float]]:
+        """What each completion is worth, and the metrics of a reward that is composed."""
         asked = rollouts.questions
-        found = list(self.reward([q.prompt for q in asked], rollouts.texts, [q.reference for q in asked]))
-        if len(found) != len(asked):
-            raise ValueError(f"the reward gave {len(found)} scores for {len(asked)} completions")
+        given = [q.prompt for q in asked], rollouts.texts, [q.reference for q in asked]
+        if isinstance(self.reward, Composition):
+            scored = self.reward.score(*given, ended=rollouts.ended.tolist())
+            return scored.rewards, scored.metrics
+        return list(self.reward(*given)), {}
+
+    def _scored(self, rollouts: Rollouts, found: Sequence[float | None]) -> tuple[Rollouts, Tensor]:
+        """The rollouts that have a score, and those scores, [N]."""
+        if len(found) != len(rollouts.texts):
+            raise ValueError(f"the reward gave {len(found)} scores for {len(rollouts.texts)} completions")
         kept = [i for i, score in enumerate(found) if score is not None]
         if len(kept) < 2:
-            raise ValueError(f"the reward has scores for {len(kept)} of {len(asked)} completions; two are needed")
+            raise ValueError(f"the reward has scores for {len(kept)} of {len(found)} completions; two are needed")
         return rollouts.only(kept), torch.tensor([float(found[i] or 0.0) for i in kept])
 
     def _check_start(self, rollouts: Rollouts) -> None:
@@ -262,6 +270,7 @@ class PPO:
             "optimizer": self.optimizer.state_dict(),
             "kl": self.kl.coefficient,
             "moments": asdict(self.moments),
+            "reward": self.reward.state() if isinstance(self.reward, Composition) else None,
             "steps": self.steps,
         }
 
@@ -274,4 +283,6 @@ class PPO:
         self.optimizer.load_state_dict(state["optimizer"])
         target = self.config.kl_target
         self.kl = AdaptiveKL(state["kl"], target, self.config.kl_horizon) if target else FixedKL(state["kl"])
+        if isinstance(self.reward, Composition):
+            self.reward.restore(state["reward"])
         self.moments, self.steps = RunningMoments(**state["moments"]), state["steps"]

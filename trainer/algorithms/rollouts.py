@@ -16,7 +16,7 @@ from trainer.algorithms.actor_critic import ActorCritic, Scored
 from trainer.examples import Question
 from trainer.generation import generate
 from trainer.policy import Policy
-from trainer.prompting import fit_messages, position_limit
+from trainer.prompting import PromptError, fit_messages, position_limit
 from trainer.reporter import Stopped
 from trainer.sampling import Sampling
 from trainer.tensors import Rows, pad_rows
@@ -71,16 +71,7 @@ class Roller:
         )
         if self.should_stop():
             raise Stopped("stopped while completions were sampled; the run can be resumed")
-        positions = position_limit(self.actor.model)
-        rows = [
-            (
-                fit_messages(
-                    self.tokenizer, q.prompt, max_positions=positions, max_new_tokens=self.sampling.max_new_tokens
-                ),
-                list(g.token_ids),
-            )
-            for q, g in zip(questions, made, strict=True)
-        ]
+        rows = [(self.fitted(q), list(g.token_ids)) for q, g in zip(questions, made, strict=True)]
         old = self.score(self.actor, rows)
         if self.reference is None:
             with self.actor.without_adapter():
@@ -89,6 +80,23 @@ class Roller:
             reference = self.score(self.reference, rows).logprobs
         ended = torch.tensor([g.finish_reason == "stop" for g in made])
         return Rollouts(list(questions), rows, [g.text for g in made], ended, old, reference)
+
+    def fitted(self, question: Question) -> list[int]:
+        """The question's token ids as `generate` gives them to the model. Raises PromptTooLong and PromptRefused."""
+        return fit_messages(
+            self.tokenizer,
+            question.prompt,
+            max_positions=position_limit(self.actor.model),
+            max_new_tokens=self.sampling.max_new_tokens,
+        )
+
+    def fits(self, question: Question) -> bool:
+        """Whether a completion can follow it."""
+        try:
+            self.fitted(question)
+        except PromptError:
+            return False
+        return True
 
     @torch.no_grad()
     def score(self, actor: ActorCritic, rows: Sequence[tuple[list[int], list[int]]]) -> Scored:

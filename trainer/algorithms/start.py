@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from trainer.adapters import attach_adapter, continue_adapter
-from trainer.configs import AlgorithmConfig
+from trainer.base_config import AlgorithmConfig
 from trainer.manifest import base_of, check_base, is_checkpoint, read_manifest
 from trainer.policy import Policy, load_policy
 from trainer.sources import resolve_source, source_digest

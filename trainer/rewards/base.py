@@ -34,13 +34,14 @@ class Reward(Protocol):
 class RewardSources:
     """What rewards may need besides their settings; nothing here is chosen in a form.
 
-    checkpoints: the folder in which a checkpoint's id is a folder. base: where the initial model lies, for a judge that
-    is an adapter. replies: the file of a judge's stored replies; they are kept in memory where None. texts: what the
-    tf-idf of diversity is counted on: completions of the training data. functions: the import paths of people's own
-    rewards that the operator allows.
+    preferences: the folder of the reward model that was fitted to the run's choices. checkpoints: the folder in which a
+    checkpoint's id is a folder. base: where the initial model lies, for a judge that is an adapter. replies: the file
+    of a judge's stored replies; they are kept in memory where None. texts: what the tf-idf of diversity is counted on:
+    completions of the training data. functions: the import paths of people's own rewards that the operator allows.
     """
 
     device: str = "auto"
+    preferences: Path | None = None
     checkpoints: Path | None = None
     base: str | None = None
     replies: Path | None = None

@@ -40,6 +40,16 @@ def _as_terms(value: Any) -> Any:
     return terms if isinstance(terms, list) else [terms]
 
 
+def _as_object(value: Any) -> Any:
+    """Filters as JSON, as forms and the command line have them; anything else unchanged."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"it is to be JSON with the filters' options: {error}") from None
+
+
 Rewards = Annotated[tuple[AnyTerm, ...], BeforeValidator(_as_terms)]
 
 
@@ -47,7 +57,7 @@ class RewardSettings(Options):
     """What an algorithm that needs a reward inherits: the terms, how they are added up, and the filters."""
 
     rewards: Rewards = Field(
-        (Similarity(),),
+        (Similarity.model_validate({}),),
         description="The rewards that are added up: kinds with commas, or JSON with options, such as "
         '[{"kind": "similarity", "weight": 2}, {"kind": "length", "longest": 40}].',
     )
@@ -56,9 +66,14 @@ class RewardSettings(Options):
     )
     reward_low: float = Field(-3.0, ge=-1e6, le=1e6, description="Sums below it are raised to it.")
     reward_high: float = Field(3.0, ge=-1e6, le=1e6, description="Sums above it are lowered to it.")
-    filters: HardFilters = Field(HardFilters(), description="Faults that no reward may outweigh.")
+    filters: Annotated[HardFilters, BeforeValidator(_as_object)] = Field(
+        HardFilters.model_validate({}), description="Faults that no reward may outweigh."
+    )
     filtered_reward: float | None = Field(
-        None, description="The reward of a completion with such a fault; reward_low where nothing is given."
+        None,
+        ge=-1e6,
+        le=1e6,
+        description="The reward of a completion with such a fault; reward_low where nothing is given.",
     )
 
     @model_validator(mode="after")

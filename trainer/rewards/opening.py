@@ -14,6 +14,7 @@ FILES = MappingProxyType(
         "bleu": "overlap",
         "rouge": "overlap",
         "exact_match": "overlap",
+        "preferences": "reward_model",
         "reward_model": "reward_model",
         "classifier": "classifier",
         "judge": "judge",

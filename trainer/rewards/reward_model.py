@@ -44,10 +44,17 @@ class RewardModelReward:
         return True
 
 
-def open_reward(term: terms.RewardModel, sources: RewardSources) -> RewardModelReward:
-    """Raises CorruptCheckpoint where the folder is none, or damaged; ValueError for a checkpoint of another kind."""
-    model = load_reward_model(sources.locate(term.checkpoint), device=sources.device)
-    return RewardModelReward(model, form=term.form, max_length=term.max_length, batch_size=term.batch_size)
+def open_reward(term: terms.RewardModel | terms.Preferences, sources: RewardSources) -> RewardModelReward:
+    """Raises CorruptCheckpoint where the folder is none, or damaged; ValueError for a checkpoint of another kind, and
+    for preferences to which nothing was fitted."""
+    if isinstance(term, terms.Preferences):
+        if sources.preferences is None:
+            raise ValueError("no reward model was fitted to choices here; name a reward model instead")
+        folder, form = str(sources.preferences), "score"
+    else:
+        folder, form = sources.locate(term.checkpoint), term.form
+    model = load_reward_model(folder, device=sources.device)
+    return RewardModelReward(model, form=form, max_length=term.max_length, batch_size=term.batch_size)
 
 
 def sigmoid(value: float) -> float:

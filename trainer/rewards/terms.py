@@ -111,6 +111,14 @@ class ExactMatch(Term):
     ignore_punctuation: bool = Field(True, description="Only words are compared.")
 
 
+class Preferences(Term):
+    """The score of a reward model that is fitted to the run's choices before it begins."""
+
+    kind: Literal["preferences"] = "preferences"
+    max_length: MaxLength = 512
+    batch_size: BatchSize = 16
+
+
 class RewardModel(Term):
     """The score of one of our reward-model checkpoints; None where its chat template refuses the prompt."""
 
@@ -253,6 +261,7 @@ AnyTerm = Annotated[
     | Bleu
     | Rouge
     | ExactMatch
+    | Preferences
     | RewardModel
     | Classifier
     | Judge

@@ -18,7 +18,8 @@ from trainer.algorithms.callbacks import (
     remember_result,
     trainer_settings,
 )
-from trainer.configs import ALGORITHMS, InvalidConfig, parse_config
+from trainer.base_config import InvalidConfig
+from trainer.configs import ALGORITHMS, parse_config
 
 
 def save(work, step: int, *, complete: bool):

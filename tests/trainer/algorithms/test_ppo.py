@@ -17,6 +17,9 @@ from trainer.examples import Demonstration, Question
 from trainer.policy import load_policy
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Stopped
+from trainer.rewards.composition import Composition
+from trainer.rewards.configs import RewardSettings
+from trainer.rewards.opening import open_rewards
 from trainer.tensors import pad_rows, token_logprobs
 
 SMALL: dict[str, Any] = {
@@ -31,6 +34,7 @@ SMALL: dict[str, Any] = {
     "max_length": 64,
     "save_steps": 1,
     "missing_end_penalty": 0.0,
+    "normalise_scores": True,
 }
 
 
@@ -147,6 +151,29 @@ def test_a_resumed_run_ends_with_the_weights_of_one_that_was_not_stopped(tiny_mo
     assert recorder.steps[0]["step"] == 3
     for name, expected in weights(whole).items():
         assert torch.allclose(weights(parts)[name], expected, atol=1e-5), name
+
+
+def test_the_running_figures_of_composed_rewards_are_resumed_too(tiny_model_dir: Path, tmp_path: Path) -> None:
+    def composed() -> Composition:
+        rewards = [{"kind": "length", "longest": 1, "margin": 5}, {"kind": "script"}]
+        return open_rewards(RewardSettings.model_validate({"rewards": rewards, "filters": {"script": False}}))
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(tiny_model_dir, whole, reward=composed(), max_steps=4)
+    with pytest.raises(Stopped):
+        train(tiny_model_dir, parts, reward=composed(), recorder=StopsAfter(2), max_steps=4)
+    train(tiny_model_dir, parts, reward=composed(), max_steps=4)
+    for name, expected in weights(whole).items():
+        assert torch.allclose(weights(parts)[name], expected, atol=1e-5), name
+
+
+def test_prompts_without_room_for_a_completion_are_left_out_and_said_so(tiny_model_dir: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    long = Question([{"role": "user", "content": "word " * 100}])
+    train(tiny_model_dir, tmp_path, recorder=recorder, examples=[*questions(), long], max_steps=1)
+    assert "1 of 6 prompts are too long and were left out" in recorder.lines
+    with pytest.raises(ValueError, match="none of the 1 prompts leaves the model room for 8 tokens"):
+        train(tiny_model_dir, tmp_path / "b", examples=[long], max_steps=1)
 
 
 def test_accumulated_gradients_are_those_of_the_big_batch(tiny_model_dir: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from trainer.configs import AlgorithmConfig
+from trainer.base_config import AlgorithmConfig
 from trainer.rewards.configs import RewardSettings
 from trainer.rewards.opening import FILES
 from trainer.rewards.terms import AnyTerm, Length, Similarity
