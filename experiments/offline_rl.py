@@ -21,9 +21,11 @@ from app.settings import Settings
 from trainer.algorithms import train
 from trainer.configs import OFFLINE, parse_config
 from trainer.examples import Pair
-from trainer.model_reward import ModelReward
 from trainer.offline_fields import PREFERENCES
 from trainer.policy import Policy, load_policy
+from trainer.rewards.base import Reward, RewardSources
+from trainer.rewards.opening import open_term
+from trainer.rewards.terms import RewardModel
 from trainer.starter import WEIGHTS
 from trainer.starter.check import packaged_prompts
 from trainer.starter.rules import find_rule
@@ -68,7 +70,7 @@ class Told(Quiet):
         print(f"<!-- {line} -->", flush=True)
 
 
-def reward_model(pairs: list[Pair], folder: Path, seed: int) -> ModelReward:
+def reward_model(pairs: list[Pair], folder: Path, seed: int) -> Reward:
     result = train(
         "reward_model",
         config=parse_config("reward_model", {"seed": seed}),
@@ -80,10 +82,10 @@ def reward_model(pairs: list[Pair], folder: Path, seed: int) -> ModelReward:
         device="cpu",
     )
     print(f"<!-- held-out accuracy of the reward model: {result.metrics.get('validation/accuracy')} -->", flush=True)
-    return ModelReward(folder / "reward", device="cpu", max_length=512)
+    return open_term(RewardModel(checkpoint=str(folder / "reward"), form="sigmoid"), RewardSources(device="cpu"))
 
 
-def trained(method: str, pairs: list[Pair], config: dict[str, Any], reward: ModelReward | None) -> tuple[Policy, int]:
+def trained(method: str, pairs: list[Pair], config: dict[str, Any], reward: Reward | None) -> tuple[Policy, int]:
     with tempfile.TemporaryDirectory() as folder:
         result = train(
             method,

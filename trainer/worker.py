@@ -11,7 +11,7 @@ import threading
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
@@ -43,12 +43,12 @@ from trainer.offline_fields import PREFERENCES, Worth
 from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
+from trainer.rewards.base import Reward, RewardSources
+from trainer.rewards.opening import open_term
+from trainer.rewards.terms import RewardModel
 from trainer.run_reporter import RunReporter
 from trainer.score_file import keep_scores
 from trainer.stored_references import StoredReferences
-
-if TYPE_CHECKING:
-    from trainer.rewarding import Reward
 
 log = logging.getLogger("trainer")
 
@@ -191,12 +191,10 @@ class Worker:
         self._reporter.flush()
         return result
 
-    def _reward(self, named: str, *, max_length: int) -> "Reward | None":
+    def _reward(self, named: str, *, max_length: int) -> Reward | None:
         """The reward model of that id; None where choices are the reward. Raises NotFound, Invalid."""
         if named == PREFERENCES:
             return None
-        from trainer.model_reward import ModelReward  # TRL takes seconds
-
         with self._database.read() as session:
             checkpoint = get_checkpoint(session, named)
         if checkpoint.kind is not CheckpointKind.reward_model:
@@ -204,7 +202,8 @@ class Worker:
                 f"{named} cannot be the reward: it is a checkpoint of kind {checkpoint.kind}.",
                 hint="`prefloop train reward_model` makes a reward model; name that.",
             )
-        return ModelReward(self._data_dir / checkpoint.source, device=self._device, max_length=max_length)
+        term = RewardModel(checkpoint=named, form="sigmoid", max_length=max_length)
+        return open_term(term, RewardSources(device=self._device, checkpoints=self._data_dir / "checkpoints"))
 
     def _record_checkpoint(self, data: TrainingData, start: Checkpoint, result: TrainResult) -> None:
         """The row of the folder just written; a resumed attempt finds both there."""

@@ -33,7 +33,7 @@ from trainer.losses.offline import NEEDS_REFERENCE, NEEDS_VALUE
 from trainer.offline_fields import PREFERENCE_REWARDS, PREFERENCE_VALUE, Rewarded, Valued
 from trainer.prompting import Messages
 from trainer.reporter import Reporter
-from trainer.rewarding import Reward
+from trainer.rewards.base import Reward
 
 
 @dataclass(frozen=True)
