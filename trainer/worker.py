@@ -202,7 +202,7 @@ class Worker:
                 f"{named} cannot be the reward: it is a checkpoint of kind {checkpoint.kind}.",
                 hint="`prefloop train reward_model` makes a reward model; name that.",
             )
-        term = RewardModel(checkpoint=named, form="sigmoid", max_length=max_length)
+        term = RewardModel.model_validate({"checkpoint": named, "form": "sigmoid", "max_length": max_length})
         return open_term(term, RewardSources(device=self._device, checkpoints=self._data_dir / "checkpoints"))
 
     def _record_checkpoint(self, data: TrainingData, start: Checkpoint, result: TrainResult) -> None:
