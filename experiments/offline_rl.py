@@ -23,7 +23,7 @@ from trainer.configs import OFFLINE, parse_config
 from trainer.examples import Pair
 from trainer.offline_fields import PREFERENCES
 from trainer.policy import Policy, load_policy
-from trainer.rewarding import Reward
+from trainer.rewards.base import Reward, RewardSources
 from trainer.rewards.opening import open_term
 from trainer.rewards.terms import RewardModel
 from trainer.starter import WEIGHTS
@@ -82,7 +82,10 @@ def reward_model(pairs: list[Pair], folder: Path, seed: int) -> Reward:
         device="cpu",
     )
     print(f"<!-- held-out accuracy of the reward model: {result.metrics.get('validation/accuracy')} -->", flush=True)
-    return open_term(RewardModel.model_validate({"checkpoint": str(folder / "reward"), "form": "sigmoid"}))
+    return open_term(
+        RewardModel.model_validate({"checkpoint": str(folder / "reward"), "form": "sigmoid"}),
+        RewardSources(device="cpu"),
+    )
 
 
 def trained(method: str, pairs: list[Pair], config: dict[str, Any], reward: Reward | None) -> tuple[Policy, int]:

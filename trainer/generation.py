@@ -35,6 +35,31 @@ def generate(
         fit_messages(policy.tokenizer, messages, max_positions=positions, max_new_tokens=sampling.max_new_tokens)
         for messages in conversations
     ]
+    return complete(
+        policy,
+        prompts,
+        sampling=sampling,
+        seeds=seeds,
+        batch_size=batch_size,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+
+
+def complete(
+    policy: Policy,
+    prompts: Sequence[list[int]],
+    *,
+    sampling: Sampling,
+    seeds: Sequence[int],
+    batch_size: int = 32,
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> list[Generated]:
+    """The same for prompts that are token ids already; a completion ends where the model has no more positions.
+
+    Raises PromptTooLong for a prompt that leaves none, NonFiniteLogits.
+    """
     done = [Generated("", (), "cancelled", 0.0, 0) for _ in prompts]
     finished = 0
     model: Any = policy.model

@@ -17,8 +17,7 @@ from trainer.configs import parse_config
 from trainer.examples import Pair
 from trainer.offline_fields import PREFERENCES
 from trainer.reporter import Reporter
-from trainer.rewarding import Reward
-from trainer.rewards.base import RewardSources
+from trainer.rewards.base import Reward, RewardSources
 from trainer.rewards.composition import Composition
 from trainer.rewards.configs import RewardSettings
 from trainer.rewards.opening import open_rewards, open_term

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
@@ -44,12 +44,10 @@ from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Stopped
+from trainer.rewards.base import Reward
 from trainer.run_reporter import RunReporter
 from trainer.score_file import keep_scores
 from trainer.stored_references import StoredReferences
-
-if TYPE_CHECKING:
-    from trainer.rewarding import Reward
 
 log = logging.getLogger("trainer")
 
@@ -197,7 +195,7 @@ class Worker:
         self._reporter.flush()
         return result
 
-    def _reward(self, config: Worth | PPOConfig, data: TrainingData, *, max_length: int) -> "Reward | None":
+    def _reward(self, config: Worth | PPOConfig, data: TrainingData, *, max_length: int) -> Reward | None:
         from trainer.run_rewards import RunRewards  # TRL takes seconds
 
         place = (self._database, self._data_dir, self._model_source, self._device, self._work, self._reporter)

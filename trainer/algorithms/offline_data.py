@@ -26,14 +26,14 @@ from trainer.algorithms.reference import (
     reference_token_logprobs,
 )
 from trainer.algorithms.start import Start
-from trainer.algorithms.value_fit import Question, fitted_values
+from trainer.algorithms.value_fit import EncodedPrompt, fitted_values
 from trainer.configs import OfflineConfig
 from trainer.examples import Pair, length_limit
 from trainer.losses.offline import NEEDS_REFERENCE, NEEDS_VALUE
 from trainer.offline_fields import PREFERENCE_REWARDS, PREFERENCE_VALUE, Rewarded, Valued
 from trainer.prompting import Messages
 from trainer.reporter import Reporter
-from trainer.rewarding import Reward
+from trainer.rewards.base import Reward
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _values(
         return checked_rewards(reward(prompts, completions, [None] * len(prompts)))
 
     return fitted_values(
-        [Question(text.messages, text.row.prompt) for text in texts],
+        [EncodedPrompt(text.messages, text.row.prompt) for text in texts],
         start.reference,
         scored,
         config,

@@ -40,7 +40,7 @@ from trainer.examples import Pair
 from trainer.losses.offline import OfflineBatch, OfflineLoss, OfflineName, offline_loss
 from trainer.offline_fields import PREFERENCES, Clipped, PushedDown, Rewarded
 from trainer.reporter import Reporter
-from trainer.rewarding import Reward
+from trainer.rewards.base import Reward
 from trainer.tensors import Rows, pad_rows, token_logprobs
 
 

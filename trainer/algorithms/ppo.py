@@ -25,7 +25,7 @@ from trainer.manifest import verify_manifest
 from trainer.policy import load_policy, save_checkpoint
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Reporter, Stopped
-from trainer.rewarding import Reward
+from trainer.rewards.base import Reward
 from trainer.sampling import Sampling
 from trainer.tensors import disable_dropout
 

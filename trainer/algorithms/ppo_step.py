@@ -24,7 +24,7 @@ from trainer.losses.normalisation import RunningMoments, whiten
 from trainer.losses.token_rewards import Advantages, gae, kl_per_token, penalise_missing_end, shaped_rewards
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Reporter, Stopped
-from trainer.rewarding import Reward
+from trainer.rewards.base import Reward
 from trainer.rewards.composition import Composition
 from trainer.tensors import token_logprobs
 

@@ -34,7 +34,7 @@ from trainer.examples import Pair, Ranking, encode, length_limit
 from trainer.losses.pro import ProLoss, pro_loss
 from trainer.offline_fields import PREFERENCE_REWARDS, PREFERENCES
 from trainer.reporter import Reporter
-from trainer.rewarding import Reward
+from trainer.rewards.base import Reward
 from trainer.tensors import Rows, pad_rows, sequence_logprobs
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trainer.generation import generate
+from trainer.generation import complete
 from trainer.offline_fields import Valued
 from trainer.policy import Policy
 from trainer.prompting import Messages
@@ -30,8 +30,8 @@ Scorer = Callable[[Sequence[Messages], Sequence[str]], Tensor]
 """(prompts, completions) -> rewards [N], NaN where there is none."""
 
 
-class Question(NamedTuple):
-    """A prompt as messages, to sample from, and as token ids, to read the states of."""
+class EncodedPrompt(NamedTuple):
+    """A prompt as messages, for the reward, and as the token ids that are learnt from, for the reference."""
 
     messages: Messages
     ids: list[int]
@@ -47,7 +47,7 @@ class Fit(NamedTuple):
 
 
 def fitted_values(
-    questions: Sequence[Question],
+    prompts: Sequence[EncodedPrompt],
     reference: Policy,
     scored: Scorer,
     config: Valued,
@@ -62,7 +62,7 @@ def fitted_values(
 
     Raises Stopped where the reporter asks for it, ValueError where no sample has a reward.
     """
-    unique = {tuple(question.ids): question for question in questions}
+    unique = {tuple(prompt.ids): prompt for prompt in prompts}
     asked = list(unique.values())
     rewards = sampled_rewards(
         asked, reference, scored, config.value_samples, seed=seed, max_new_tokens=max_new_tokens, reporter=reporter
@@ -75,7 +75,7 @@ def fitted_values(
     largest = max(largest, float(rewards[~rewards.isnan()].max()))
     if not largest > 0:
         raise ValueError("every reward is 0, of the data and of the reference's samples: there is nothing to learn")
-    states = prompt_states([question.ids for question in asked], reference, batch_size=batch_size)
+    states = prompt_states([prompt.ids for prompt in asked], reference, batch_size=batch_size)
     target = value_target(rewards[known])
     fit = fit_head([states[i] for i in known.tolist()], target, config, largest=largest, seed=seed, reporter=reporter)
     reporter.stage("training")
@@ -85,11 +85,11 @@ def fitted_values(
         f"{fit.constant_error:.4f}, after {fit.passes} passes"
     )
     found = dict(zip(unique, values_of(fit.head, states).tolist(), strict=True))
-    return torch.tensor([found[tuple(question.ids)] for question in questions])
+    return torch.tensor([found[tuple(prompt.ids)] for prompt in prompts])
 
 
 def sampled_rewards(
-    questions: Sequence[Question],
+    prompts: Sequence[EncodedPrompt],
     reference: Policy,
     scored: Scorer,
     samples: int,
@@ -99,14 +99,14 @@ def sampled_rewards(
     reporter: Reporter,
 ) -> Tensor:
     """Rewards [N, samples] of completions that the reference samples at temperature 1."""
-    prompts = [question.messages for question in questions for _ in range(samples)]
+    asked = [prompt for prompt in prompts for _ in range(samples)]
     generator = torch.Generator().manual_seed(seed)
-    seeds = torch.randint(2**31, (len(prompts),), generator=generator).tolist()
+    seeds = torch.randint(2**31, (len(asked),), generator=generator).tolist()
     stage = "sampling the reference"
-    reporter.stage(stage, 0, len(prompts))
-    made = generate(
+    reporter.stage(stage, 0, len(asked))
+    made = complete(
         reference,
-        prompts,
+        [prompt.ids for prompt in asked],
         sampling=Sampling(temperature=1.0, max_new_tokens=max_new_tokens),
         seeds=seeds,
         on_progress=lambda done, total: reporter.stage(stage, done, total),
@@ -114,7 +114,7 @@ def sampled_rewards(
     )
     if any(one.finish_reason == "cancelled" for one in made):
         raise Stopped("stopped while the reference was sampled; a run that goes on samples it again")
-    return scored(prompts, [one.text for one in made]).view(len(questions), samples)
+    return scored([prompt.messages for prompt in asked], [one.text for one in made]).view(len(prompts), samples)
 
 
 @torch.no_grad()

@@ -180,13 +180,22 @@ def test_one_seed_draws_alike_and_another_differently(tiny_model_dir, tmp_path):
 def test_steps_shrink_with_the_share_of_completions_that_beat_the_reference(tiny_model_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "trainer.algorithms.offline_data.fitted_values",
-        lambda questions, *_, **__: torch.tensor([0.0 if place < 4 else 9.0 for place in range(len(questions))]),
+        lambda prompts, *_, **__: torch.tensor([0.0 if place < 4 else 9.0 for place in range(len(prompts))]),
     )
     recorder = Recorder()
     result = train(tiny_model_dir, tmp_path, recorder=recorder, scorer=by_length, epochs=6, **SCORED)
     assert result.steps == 6  # 6 passes over 12 are 18 steps of 4, and a third of the completions is left
     assert "4 of 12 completions are drawn from, by good_priority, in 6 steps" in recorder.lines
     assert all(entry["advantages/mean"] > 0 for entry in recorder.steps)
+
+
+def test_a_prompt_longer_than_the_model_is_shortened_for_its_value_as_for_training(tiny_model_dir, tmp_path):
+    long = Pair([{"role": "user", "content": "x" * 400}], "YES YES", "12", 99, "long")
+    recorder = Recorder()
+    settings = SCORED | {"max_length": 512, "max_steps": 1, "sampling": "uniform"}
+    train(tiny_model_dir, tmp_path, recorder=recorder, examples=[*pairs(3), long], scorer=by_length, **settings)
+    assert "1 of 4 pairs were shortened to 256 tokens" in recorder.lines
+    assert any(line.startswith("the reference's value: 4 prompts") for line in recorder.lines)
 
 
 def test_full_training_saves_a_whole_model(tiny_model_dir, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from recorder import Recorder
 
-from trainer.algorithms.value_fit import Question, fit_head, fitted_values, prompt_states, values_of
+from trainer.algorithms.value_fit import EncodedPrompt, fit_head, fitted_values, prompt_states, values_of
 from trainer.configs import ALoLConfig
 from trainer.examples import encode
 from trainer.policy import load_policy
@@ -13,9 +13,9 @@ from trainer.reporter import Stopped
 SETTINGS = ALoLConfig(reward="reward_model-0001", value_samples=2, value_epochs=60, value_learning_rate=3e-3)
 
 
-def questions(policy, count: int) -> list[Question]:
+def prompts_of(policy, count: int) -> list[EncodedPrompt]:
     messages = [[{"role": "user", "content": "x" * (1 + i % 5) + str(i)}] for i in range(count)]
-    return [Question(m, encode(policy.tokenizer, m, ["a"], max_length=64).prompt) for m in messages]
+    return [EncodedPrompt(m, encode(policy.tokenizer, m, ["a"], max_length=64).prompt) for m in messages]
 
 
 def some_states(count: int) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -34,7 +34,7 @@ def fitted_head(states, target):
 
 def fitted(policy, scored, *, count=6, recorder=None):
     return fitted_values(
-        questions(policy, count),
+        prompts_of(policy, count),
         policy,
         scored,
         SETTINGS,
@@ -48,7 +48,7 @@ def fitted(policy, scored, *, count=6, recorder=None):
 
 def test_prompt_states_do_not_depend_on_batch_mates(tiny_model_dir):
     policy = load_policy(tiny_model_dir, device="cpu")
-    prompts = [question.ids for question in questions(policy, 7)]
+    prompts = [prompt.ids for prompt in prompts_of(policy, 7)]
     together = prompt_states(prompts, policy, batch_size=7)
     alone = prompt_states(prompts, policy, batch_size=1)
     assert [len(states) for states in together] == [len(prompt) for prompt in prompts]
@@ -96,7 +96,7 @@ def test_each_different_prompt_is_sampled_as_often_as_asked(tiny_model_dir):
 
     values = fitted(policy, scored, recorder=recorder)
     assert values.tolist() == pytest.approx([0.25] * 6, abs=0.02)
-    assert sorted(asked) == sorted([question.messages[0]["content"] for question in questions(policy, 6)] * 2)
+    assert sorted(asked) == sorted([prompt.messages[0]["content"] for prompt in prompts_of(policy, 6)] * 2)
     assert recorder.stages == ["sampling the reference", "fitting the reference's value", "training"]
     assert any("mean reward 0.250" in line for line in recorder.lines)
 
