@@ -47,7 +47,7 @@ class RewardSettings(Options):
     """What an algorithm that needs a reward inherits: the terms, how they are added up, and the filters."""
 
     rewards: Rewards = Field(
-        (Similarity(),),
+        (Similarity.model_validate({}),),
         description="The rewards that are added up: kinds with commas, or JSON with options, such as "
         '[{"kind": "similarity", "weight": 2}, {"kind": "length", "longest": 40}].',
     )
@@ -56,7 +56,7 @@ class RewardSettings(Options):
     )
     reward_low: float = Field(-3.0, ge=-1e6, le=1e6, description="Sums below it are raised to it.")
     reward_high: float = Field(3.0, ge=-1e6, le=1e6, description="Sums above it are lowered to it.")
-    filters: HardFilters = Field(HardFilters(), description="Faults that no reward may outweigh.")
+    filters: HardFilters = Field(HardFilters.model_validate({}), description="Faults that no reward may outweigh.")
     filtered_reward: float | None = Field(
         None, description="The reward of a completion with such a fault; reward_low where nothing is given."
     )
