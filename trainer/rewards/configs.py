@@ -40,7 +40,18 @@ def _as_terms(value: Any) -> Any:
     return terms if isinstance(terms, list) else [terms]
 
 
+def _as_object(value: Any) -> Any:
+    """Options as JSON, as forms and the command line have them; anything else unchanged."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f'it is no JSON object such as {{"script": true}}: {error}') from None
+
+
 Rewards = Annotated[tuple[AnyTerm, ...], BeforeValidator(_as_terms)]
+Filters = Annotated[HardFilters, BeforeValidator(_as_object)]
 
 
 class RewardSettings(Options):
@@ -56,7 +67,10 @@ class RewardSettings(Options):
     )
     reward_low: float = Field(-3.0, ge=-1e6, le=1e6, description="Sums below it are raised to it.")
     reward_high: float = Field(3.0, ge=-1e6, le=1e6, description="Sums above it are lowered to it.")
-    filters: HardFilters = Field(HardFilters.model_validate({}), description="Faults that no reward may outweigh.")
+    filters: Filters = Field(
+        HardFilters.model_validate({}),
+        description='Faults that no reward may outweigh, as JSON: {"missing_end": true, "longest": 500}.',
+    )
     filtered_reward: float | None = Field(
         None, description="The reward of a completion with such a fault; reward_low where nothing is given."
     )
