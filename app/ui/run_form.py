@@ -64,7 +64,7 @@ def problems(algorithm: str, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _field(name: str, schema: dict[str, Any], value: Any, problem: str) -> Field:
-    kind = schema.get("type")
+    kinds = {one.get("type") for one in (schema, *schema.get("anyOf", ()))}
     options = tuple(schema.get("enum", ())) or ((schema["const"],) if "const" in schema else ())
     told = [f"{word} {_text(schema[key])}" for key, word in BOUNDS if key in schema]
     return Field(
@@ -72,15 +72,18 @@ def _field(name: str, schema: dict[str, Any], value: Any, problem: str) -> Field
         description=schema.get("description", ""),
         value=_text(value),
         options=tuple(_text(o) for o in options),
-        numeric=kind in ("number", "integer"),
+        numeric=bool(kinds & {"number", "integer"}),
         bounds=f"({' '.join(told)})" if told else "",
         problem=problem,
     )
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
-        return json.dumps(value)
+    """As it stands in a form: nothing for nothing, lists with commas, objects and lists of them as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(one, dict) for one in value)):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -41,16 +41,17 @@ def _as_terms(value: Any) -> Any:
 
 
 def _as_object(value: Any) -> Any:
-    """Filters as JSON, as forms and the command line have them; anything else unchanged."""
+    """Options as JSON, as forms and the command line have them; anything else unchanged."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except ValueError as error:
-        raise ValueError(f"it is to be JSON with the filters' options: {error}") from None
+        raise ValueError(f'it is no JSON object such as {{"script": true}}: {error}') from None
 
 
 Rewards = Annotated[tuple[AnyTerm, ...], BeforeValidator(_as_terms)]
+Filters = Annotated[HardFilters, BeforeValidator(_as_object)]
 
 
 class RewardSettings(Options):
@@ -66,8 +67,9 @@ class RewardSettings(Options):
     )
     reward_low: float = Field(-3.0, ge=-1e6, le=1e6, description="Sums below it are raised to it.")
     reward_high: float = Field(3.0, ge=-1e6, le=1e6, description="Sums above it are lowered to it.")
-    filters: Annotated[HardFilters, BeforeValidator(_as_object)] = Field(
-        HardFilters.model_validate({}), description="Faults that no reward may outweigh."
+    filters: Filters = Field(
+        HardFilters.model_validate({}),
+        description='Faults that no reward may outweigh, as JSON: {"missing_end": true, "longest": 500}.',
     )
     filtered_reward: float | None = Field(
         None,

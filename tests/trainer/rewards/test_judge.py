@@ -1,5 +1,6 @@
 """A judge as a reward: how likely the completion wins against its reference or a fixed text."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def test_a_judge_is_opened_by_name_and_its_replies_are_kept(tmp_path: Path):
     reward.close()  # type: ignore[attr-defined]
     with ReplyCache(tmp_path / "replies.sqlite") as kept:
         assert len(kept.models("similarity:chrf")) == 1
+
+
+def test_a_reward_model_as_judge_gives_the_bradley_terry_probability(checkpoints: Path):
+    sources = RewardSources(device="cpu", checkpoints=checkpoints)
+    score = open_term(terms.RewardModel(checkpoint="reward_model-0001"), sources)
+    won, lost = score(asked("a", "a"), ["one text", "another"], [None, None])
+    assert won is not None and lost is not None
+    found = open_term(terms.Judge(judge="reward_model-0001"), sources)(asked("a"), ["one text"], ["another"])
+    assert found == pytest.approx([1 / (1 + math.exp(lost - won))], abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Rules on the text alone."""
 
 import logging
-import time
 
 import pytest
 from rewarding import asked
@@ -37,10 +36,8 @@ def test_case_counts_where_it_is_told_to():
 @pytest.mark.parametrize("where", ["must", "must_not"])
 def test_a_search_without_end_is_stopped_counts_as_0_and_is_told(where: str, caplog: pytest.LogCaptureFixture):
     term = terms.Match.model_validate({where: ["(a|aa)+$"], "seconds": 0.05})
-    begun = time.monotonic()
     with caplog.at_level(logging.WARNING, logger="trainer"):
-        assert value(term, "a" * 60 + "b") == 0.0
-    assert time.monotonic() - begun < 20  # without a limit it takes years
+        assert value(term, "a" * 60 + "b") == 0.0  # without a limit it takes years
     assert "(a|aa)+$" in caplog.text
 
 
