@@ -48,7 +48,7 @@ MUON_RATE = 0.02
 ADAM_RATE = 3e-3
 HELD = 0.3  # part of the tokens at the full rate; then linear down
 FURTHER_PEAK = 0.5  # of the full rate, for a chat model that is trained further: less is forgotten
-JUDGE_PEAK = 0.3  # of the full rate: the judge starts from what the chat model knows
+JUDGE_PEAK = 0.4  # of the full rate: the judge starts from what the chat model knows
 WARM_UP_STEPS = 50
 SAVE_SECONDS = 150.0
 REPORT_SECONDS = 20.0
@@ -63,11 +63,15 @@ def rate_at(progress: float, step: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a build learns: its name is kept in saved states; `peak` is a factor on every learning rate."""
+    """What a build learns: its name is kept in saved states; `peak` is a factor on every learning rate.
+
+    Layers beyond those it starts from lie on top, where they can read what a trained model expected at every token.
+    """
 
     name: str
     plan: Plan
     peak: float = 1.0
+    layers: int = 6
 
 
 def chat_recipe(*, further: bool = False) -> Recipe:
@@ -79,7 +83,7 @@ def judge_recipe() -> Recipe:
     """The judge, from the chat model: of a comparison its verdict alone has weight; chats keep what it knows."""
     shares = {"judge": 0.8, "chat": 0.2}
     plan = Plan({"judge": draw_judgement, "chat": draw_chat}, shares, ((1.01, shares),), user_weight=0.0)
-    return Recipe("judge", plan, JUDGE_PEAK)
+    return Recipe("judge", plan, JUDGE_PEAK, layers=8)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -246,7 +250,8 @@ def build(
     threads may round sums otherwise: the same model to rounding, not to the bit.
     """
     torch.set_num_threads(threads)
-    shape, recipe = shape or Shape(), recipe or chat_recipe()
+    recipe = recipe or chat_recipe()
+    shape = shape or Shape(layers=recipe.layers)
     begun_from = read_record(start) if start is not None else None
     if state is not None and state.exists():
         training = Training.load(state, shape, seed, recipe)

@@ -22,7 +22,7 @@ class Shape:
     """The size of the network; the vocabulary is that of the tokenizer it is trained with."""
 
     width: int = 192
-    layers: int = 8
+    layers: int = 6
     heads: int = 4
     hidden: int = 512
     vocabulary: int = VOCABULARY
