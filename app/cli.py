@@ -90,6 +90,7 @@ def train(
         device=settings.device,
         gate_prompts=settings.gate_prompts,
         gate=settings.gate,
+        reward_functions=settings.allowed_rewards,
     )
     ended = follow_run(runs, launcher, run.id)
     sys.exit(0 if ended == "succeeded" else 1)

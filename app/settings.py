@@ -55,6 +55,11 @@ class Settings(BaseSettings):
         (0.0, 0.0), description="of a million tokens that it reads and writes, as [2.5, 10]"
     )
     gate_judge_budget: float | None = Field(None, ge=0, description="the most that it may cost in one gate")
+    reward_functions: str = Field(
+        "",
+        description="functions that a run may name as rewards of its own, separated by commas: package.module:function "
+        "(docs/rewards.md); their code is run",
+    )
     comparisons_ahead: int = Field(
         4,
         ge=1,
@@ -108,6 +113,11 @@ class Settings(BaseSettings):
             starter=self.serves_starter,
             key=self.judge_key,
         )
+
+    @property
+    def allowed_rewards(self) -> tuple[str, ...]:
+        """The import paths of people's own rewards."""
+        return tuple(path.strip() for path in self.reward_functions.split(",") if path.strip())
 
     @property
     def samples_of_a_prompt(self) -> int:

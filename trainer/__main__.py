@@ -55,6 +55,7 @@ def main() -> int:
         gate_prompts=options.gate_prompts,
         stopping=stopping,
         gate=GateOptions.parse(options.gate, key=os.environ.get(JUDGE_KEY, "")),
+        reward_functions=frozenset(options.reward_function),
     ).work()
 
 
@@ -67,6 +68,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--gate-prompts", type=int, default=300)
     parser.add_argument("--gate", default=GateOptions().argument(), help="JSON, as trainer/gate_options.py writes it")
+    parser.add_argument(
+        "--reward-function", action="append", default=[], help="package.module:function that may be a reward"
+    )
     return parser.parse_args(arguments)
 
 

@@ -75,11 +75,13 @@ class Launcher:
     device: str
     gate_prompts: int
     gate: GateOptions = field(default_factory=GateOptions)
+    reward_functions: tuple[str, ...] = ()
 
     def launch(self, run_id: str) -> TrainerProcess:
         """Start the trainer of this run; it claims the run itself."""
         gate = [f"--gate-prompts={self.gate_prompts}", f"--gate={self.gate.argument()}"]
-        return self._start(["trainer", run_id], gate, self.data_dir / "runs" / run_id)
+        rewards = [f"--reward-function={path}" for path in self.reward_functions]
+        return self._start(["trainer", run_id], gate + rewards, self.data_dir / "runs" / run_id)
 
     def launch_evaluation(self, evaluation_id: int) -> TrainerProcess:
         """Start the process of this evaluation; it claims it itself."""

@@ -28,7 +28,8 @@ FITTING = "fitting the reward model"
 
 @dataclass(frozen=True)
 class RunRewards:
-    """Where a run's rewards come from. `work` is where it keeps what a resumed attempt is to find again."""
+    """Where a run's rewards come from. `work` is where it keeps what a resumed attempt is to find again; `functions`
+    are the import paths of people's own rewards that the operator allows."""
 
     database: Database
     data_dir: Path
@@ -36,6 +37,7 @@ class RunRewards:
     device: str
     work: Path
     reporter: Reporter
+    functions: frozenset[str] = frozenset()
 
     def named(self, name: str, *, max_length: int) -> Reward | None:
         """The reward model of that id, its score between 0 and 1; None where choices are the reward.
@@ -70,6 +72,7 @@ class RunRewards:
             checkpoints=self.data_dir / "checkpoints",
             base=self.model_source,
             texts=[text for pair in pairs for text in (pair.chosen, pair.rejected)],
+            functions=self.functions,
         )
 
     def _fitted(self, config: AlgorithmConfig, pairs: Sequence[Pair]) -> Path:

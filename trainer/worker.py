@@ -66,6 +66,7 @@ class Worker:
         gate_prompts: int,
         stopping: threading.Event,
         gate: GateOptions = GateOptions(),
+        reward_functions: frozenset[str] = frozenset(),
     ) -> None:
         self._database = database
         self._run = run
@@ -74,6 +75,7 @@ class Worker:
         self._device = device
         self._gate_prompts = gate_prompts
         self._gate = gate
+        self._reward_functions = reward_functions
         self._work = data_dir / "runs" / run.id / "work"
         self._output = data_dir / "checkpoints" / run.id
         self._reporter = RunReporter(database, run.id, run.attempt, stopping)
@@ -199,7 +201,7 @@ class Worker:
         from trainer.run_rewards import RunRewards  # TRL takes seconds
 
         place = (self._database, self._data_dir, self._model_source, self._device, self._work, self._reporter)
-        rewards = RunRewards(*place)
+        rewards = RunRewards(*place, functions=self._reward_functions)
         if isinstance(config, PPOConfig):
             return rewards.composed(config, config, data.pairs)
         return rewards.named(config.reward, max_length=max_length)

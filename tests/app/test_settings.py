@@ -17,6 +17,12 @@ def test_the_gates_options_are_what_the_operator_set(monkeypatch: pytest.MonkeyP
     assert (gate.key, gate.starter, gate.for_people, gate.rubric) == ("secret", True, False, "quality")
 
 
+def test_rewards_of_peoples_own_are_those_the_operator_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().allowed_rewards == ()
+    monkeypatch.setenv("PREFLOOP_REWARD_FUNCTIONS", "my.rewards:short, my.rewards:kind")
+    assert Settings().allowed_rewards == ("my.rewards:short", "my.rewards:kind")
+
+
 def test_the_starters_judge_is_refused_for_another_model() -> None:
     with pytest.raises(Refused, match="PREFLOOP_GATE_JUDGE"):
         Settings(model="some/model", gate_judge="starter").check()

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from trainer.__main__ import parse
 from trainer.gate_options import GateOptions
 from trainer.launcher import Launcher, TrainerProcess
 
@@ -87,3 +88,16 @@ def test_the_judges_key_goes_through_the_environment_and_not_the_command_line(
     assert launcher.launch("dpo-0001").wait(timeout_s=20)
     command, said = (tmp_path / "runs" / "dpo-0001" / "log").read_text().splitlines()
     assert "secret" not in command and '"judge": "starter"' in command and said == "told: secret"
+
+
+def test_the_rewards_that_the_operator_allows_reach_the_trainer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo = tmp_path / "python"
+    echo.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    echo.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(echo))
+    launcher = Launcher(tmp_path, "sqlite://", "starter", "cpu", 8, reward_functions=("my.rewards:a", "my.rewards:b"))
+    assert launcher.launch("ppo-0001").wait(timeout_s=20)
+    _, _, *arguments = (tmp_path / "runs" / "ppo-0001" / "log").read_text().splitlines()
+    assert parse(arguments).reward_function == ["my.rewards:a", "my.rewards:b"]
