@@ -107,7 +107,6 @@ class OfflineConfig(AlgorithmConfig):
     method: ClassVar[str]
     """Its name in `trainer/losses/offline.py`."""
 
-    epochs: Epochs = 12
     start_from: Literal["initial", "served"] = Field(
         "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
     )
@@ -169,6 +168,7 @@ class ALoLKLConfig(OfflineConfig, PushedAdvantage, Valued):
 class PROConfig(AlgorithmConfig, Worth):
     """Preference ranking optimisation (Song et al. 2023): rankings, of two where people chose between two."""
 
+    learning_rate: LearningRate = 5e-4
     sft_weight: float = Field(
         0.05, ge=0, le=100, description="Weight of the best completion's likelihood, summed over its tokens."
     )
@@ -176,7 +176,6 @@ class PROConfig(AlgorithmConfig, Worth):
         "ignore",
         description="What a reward that contradicts the choice does: nothing, or push against it as in the paper.",
     )
-    epochs: Epochs = 12
     start_from: Literal["initial", "served"] = Field(
         "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
     )
