@@ -106,6 +106,7 @@ def bound_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Figur
         range=[-0.7, max(len(asked), 2) - 0.3],
         showgrid=False,
     )
+    figure.update_layout(showlegend=False)  # the ticks name them
     return f"One look, by the plan: {'; '.join(told)}.", figure
 
 
