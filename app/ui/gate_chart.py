@@ -39,7 +39,7 @@ def evidence_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Fi
     if scores.get(QUALITY):
         holds, _ = log_evidence(scores[QUALITY], plan["limits"]["quality_least"])
         lines.append((_quality_name(plan), holds, MUTED, "dash"))
-    figure = base_figure(height=260)
+    figure = base_figure(height=300)
     for name, log_e, colour, dash in lines:
         figure.add_trace(
             go.Scatter(
@@ -57,7 +57,11 @@ def evidence_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Fi
     figure.update_yaxes(
         type="log", range=[math.log10(LEAST_SHOWN), math.log10(top) + 0.15], dtick=_tens(top), tickformat="~g"
     )
-    figure.update_xaxes(range=[0, plan["prompts"]], title={"text": "held-out prompts", "standoff": 6}, showgrid=False)
+    figure.update_xaxes(
+        range=[0, plan["prompts"]],
+        title={"text": "held-out prompts", "standoff": 6, "font": {"size": 13}},
+        showgrid=False,
+    )
     figure.update_layout(
         showlegend=True, legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
     )
@@ -68,16 +72,16 @@ def evidence_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Fi
 
 def bound_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Figure]:
     """The win rate of question (b), and of quality where there is a judge, each with its interval and its bound."""
-    asked = [("preferred", scores[PREFERENCE], 0.5)]
+    asked = [("Preference", scores[PREFERENCE], 0.5)]
     if scores.get(QUALITY):
-        asked.append((_quality_name(plan), scores[QUALITY], plan["limits"]["quality_least"]))
-    figure = base_figure(height=260)
+        asked.append(("quality", scores[QUALITY], plan["limits"]["quality_least"]))
+    figure = base_figure(height=300)
     told = []
     for place, ((name, row, least), colour) in enumerate(zip(asked, (ACCENT, SIDE_B), strict=False)):
         found = find(row, Rule.fixed, least=least, alpha=plan["alpha"])
         rate, interval = found.rate.rate, found.rate.interval
-        figures = f"{rate:.0%} ({interval.low:.1%} to {interval.high:.1%}), n {found.rate.n}"
-        told.append(f"{name} {figures}, of which all must lie above {least:.0%}")
+        figures = f"{rate:.0%} ({interval.low:.1%} to {interval.high:.1%}) on {found.rate.n} prompts"
+        told.append(f"{name}: {figures}, to lie above {least:.0%}")
         figure.add_trace(
             go.Scatter(
                 x=[place],
@@ -106,7 +110,8 @@ def bound_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Figur
         range=[-0.7, max(len(asked), 2) - 0.3],
         showgrid=False,
     )
-    return f"One look, by the plan: {'; '.join(told)}.", figure
+    figure.update_layout(showlegend=False)  # the ticks name them
+    return f"One look, by the plan, at each win rate and its whole interval. {'; '.join(told)}.", figure
 
 
 def _quality_name(plan: Mapping[str, Any]) -> str:

@@ -68,4 +68,4 @@ def test_the_fixed_rule_shows_the_interval_of_its_one_look_against_each_bound() 
     assert point.y[0] - point.error_y.arrayminus[0] == pytest.approx(100 * found.interval.low)
     assert point.y[0] + point.error_y.array[0] == pytest.approx(100 * found.interval.high)
     assert [shape.y0 for shape in figure.layout.shapes] == [50, 45]
-    assert "n 120" in told and "above 50%" in told and "above 45%" in told
+    assert "on 120 prompts" in told and "above 50%" in told and "above 45%" in told
