@@ -38,7 +38,7 @@ def open_reward(term: terms.Function, sources: RewardSources) -> Function:
         allowed = ", ".join(sorted(sources.functions)) or "none"
         raise RewardError(
             f"The reward function {term.path} is not allowed here; allowed: {allowed}.",
-            hint="Whoever runs PrefLoop must name it in PREFLOOP_REWARD_FUNCTIONS, because it is code that will be run.",
+            hint="Whoever runs PrefLoop must name it in PREFLOOP_REWARD_FUNCTIONS, since its code will be run.",
         )
     module, _, name = term.path.partition(":")
     try:
