@@ -107,7 +107,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="starter, similarity, a folder, a hub id or http://HOST/v1#MODEL; repeatable: a panel."),
     ] = None,
-    rubric: Annotated[str, typer.Option(help="Its rubric: helpful, correct, or a file.")] = "helpful",
+    rubric: Annotated[str, typer.Option(help="Its rubric: a name of the project's, NAME@HASH, or a file.")] = "helpful",
     way: Annotated[
         str, typer.Option(help="auto; local: word, reasons; server: json, choice, logprobs, text.")
     ] = "auto",
@@ -134,7 +134,7 @@ def evaluate(
     database = open_database(settings, begun=True)
     bind_model(database, initial_model=settings.initial_model, model_source=settings.model_source)
     if judge:
-        from trainer.evaluation.judging import JudgeOptions
+        from trainer.evaluation.judges.opening import JudgeOptions
 
         key = settings.judge_key
         options = JudgeOptions(judge, rubric, way, rule, orders, price, budget, concurrency, key)  # type: ignore[arg-type]

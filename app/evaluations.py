@@ -11,6 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from app.judges import OfferedJudge, listed_judges, offered_judges
+from app.rubrics import Rubrics, RubricUsed, rubric_used
 from app.runs import left_s
 from app.settings import Settings
 from storage.checkpoints import INITIAL, get_checkpoint, list_checkpoints
@@ -25,25 +26,26 @@ from storage.tables import Checkpoint, CheckpointKind, Evaluation, RunStatus, Sp
 from trainer.evaluation.estimating import Expected, estimate_before
 from trainer.evaluation.judged_texts import CHOSEN, MOST_PROMPTS
 from trainer.evaluation.judges.budget import Estimate, Prices
-from trainer.evaluation.judges.rubric import read_rubric
+from trainer.evaluation.judges.opening import RUBRIC
+from trainer.evaluation.judges.rubric_shelf import Shelved
 from trainer.evaluation.nesting import nested
 from trainer.evaluation.samples import SAMPLING
 from trainer.evaluation.statistics import WinRate, win_rate
 
 LEAST_PROMPTS = 8
-RUBRIC = "helpful"
 
 
 @dataclass(frozen=True)
 class Plan:
     """An evaluation that could be started: on how many prompts, and at most what it takes. `budget` ends it.
 
-    By people, a call is a choice.
+    By people, a call is a choice. `rubric` is the version that it would be judged by; None for a judge that goes by none.
     """
 
     candidate: str
     baseline: str
     judge: OfferedJudge
+    rubric: Shelved | None
     prompts: int
     estimate: Estimate
     budget: float | None
@@ -61,6 +63,7 @@ class EvaluationView:
 
     evaluation: Evaluation
     judge: str
+    rubric: RubricUsed | None
     rate: WinRate | None
     verdicts: dict[str, int]
     left_s: float | None
@@ -78,6 +81,7 @@ class Evaluations:
         self._database = database
         self._listed = listed_judges(settings.judges)
         self._starter = settings.serves_starter
+        self._rubrics = Rubrics(database, settings.data_dir)
         self._prices = Prices(settings.judge_price_read, settings.judge_price_written)
         self._budget = settings.judge_budget
         if self._budget is not None and self._prices == Prices():
@@ -97,20 +101,35 @@ class Evaluations:
             found = [c for c in list_checkpoints(session) if c.kind is not CheckpointKind.reward_model]
         return sorted(reversed(found), key=lambda c: c.id == INITIAL)
 
-    def plan(self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS) -> Plan:
-        """What the evaluation would take; asks nobody. Raises Invalid and NotFound for what cannot be compared."""
+    def plan(
+        self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS, rubric: str | None = None
+    ) -> Plan:
+        """What the evaluation would take; asks nobody. `rubric` is NAME or NAME@HASH, for a judge that goes by one.
+
+        Raises Invalid and NotFound for what cannot be compared.
+        """
         with self._database.read() as session:
-            return self._plan(session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts)
+            return self._plan(
+                session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts, rubric=rubric
+            )
 
     def start(
-        self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS
+        self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS, rubric: str | None = None
     ) -> tuple[EvaluationView, bool]:
-        """Queue it; whether it is new. The same one, while it waits or runs, is given back. Raises like plan."""
+        """Queue it; whether it is new. The same one, while it waits or runs, is given back. Raises like plan.
+
+        It is judged by the rubric as it is now, whatever becomes of that before its turn.
+        """
         with self._database.write() as session:
-            plan = self._plan(session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts)
+            plan = self._plan(
+                session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts, rubric=rubric
+            )
+            if plan.rubric is not None:
+                self._rubrics.keep(plan.rubric)
             paid = plan.judge.kind == "endpoint"
+            pin = plan.rubric.pin if plan.rubric else None
             config = {
-                "asked": {"judge": plan.judge.name, "prompts": prompts},
+                "asked": {"judge": plan.judge.name, "prompts": prompts, "rubric": pin},
                 "judging": {
                     "source": plan.judge.source,
                     "price_read": self._prices.input if paid else 0.0,
@@ -143,7 +162,9 @@ class Evaluations:
     def _judges(self, session: Session) -> Offered:
         return offered_judges(session, listed=self._listed, starter=self._starter)
 
-    def _plan(self, session: Session, *, candidate: str, baseline: str, judge: str, prompts: int) -> Plan:
+    def _plan(
+        self, session: Session, *, candidate: str, baseline: str, judge: str, prompts: int, rubric: str | None
+    ) -> Plan:
         judges = {one.name: one for one in self._judges(session)}
         if judge not in judges:
             raise Invalid(
@@ -163,18 +184,26 @@ class Evaluations:
                 "People compare two checkpoints; the chosen texts are by none, and were chosen by people already.",
                 hint="Take a checkpoint as the baseline, or another judge.",
             )
+        shelved = self._rubric(chosen, rubric)
         expected = _expected(session, prompts, chosen=baseline == CHOSEN)
         if chosen.kind == "people":
-            return Plan(candidate, baseline, chosen, len(expected), Estimate(len(expected)), None)
+            return Plan(candidate, baseline, chosen, None, len(expected), Estimate(len(expected)), None)
         paid = chosen.kind == "endpoint"
         estimate = estimate_before(
             expected,
             kind=chosen.kind,
-            rubric=read_rubric(RUBRIC),
+            rubric=shelved.rubric if shelved else None,
             prices=self._prices if paid else Prices(),
             sample_tokens=SAMPLING.max_new_tokens,
         )
-        return Plan(candidate, baseline, chosen, len(expected), estimate, self._budget if paid else None)
+        return Plan(candidate, baseline, chosen, shelved, len(expected), estimate, self._budget if paid else None)
+
+    def _rubric(self, judge: OfferedJudge, asked: str | None) -> Shelved | None:
+        if judge.by_rubric:
+            return self._rubrics.find(asked or RUBRIC)
+        if asked is not None:
+            raise Invalid(f"The judge {judge.name} goes by no rubric, so not by {asked[:80]!r}.", hint="Leave it out.")
+        return None
 
 
 def _check_writes(session: Session, checkpoint_id: str) -> None:
@@ -210,6 +239,7 @@ def _view(session: Session, evaluation: Evaluation) -> EvaluationView:
     return EvaluationView(
         evaluation,
         judge=config.get("asked", {}).get("judge") or evaluation.judge_id or "",
+        rubric=rubric_used(config),
         rate=win_rate(scores) if scores and config.get("trusted", True) else None,
         verdicts=count_verdicts(session, evaluation.id) if over else {},
         left_s=left_s(evaluation, now()),

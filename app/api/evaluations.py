@@ -25,12 +25,19 @@ class NewEvaluation(Body):
     prompts: Annotated[int, Ge(LEAST_PROMPTS), Le(MOST_PROMPTS)] = Field(
         MOST_PROMPTS, description="how many held-out prompts at most; a smaller set is part of a larger one"
     )
+    rubric: str | None = Field(
+        None,
+        max_length=200,
+        description="one of GET /api/v1/rubrics, or NAME@HASH for an earlier version; null: helpful. Only for judges "
+        "with by_rubric",
+    )
 
 
 class JudgeShape(BaseModel):
     name: str
     kind: str
     about: str
+    by_rubric: bool = Field(description="whether it goes by a rubric that can be chosen")
 
 
 class EstimateShape(BaseModel):
@@ -64,11 +71,19 @@ class PeopleShape(BaseModel):
     left: int
 
 
+class RubricShape(BaseModel):
+    """GET /api/v1/rubrics/NAME/versions/HASH gives its text."""
+
+    name: str
+    digest: str = Field(description="SHA-256 of its content")
+
+
 class EvaluationShape(BaseModel):
     id: int
     candidate: str
     baseline: str = Field(description="a checkpoint id, or chosen for the dataset's chosen texts")
     judge: str
+    rubric: RubricShape | None = Field(description="what the judge goes by, in that version; null where it has none")
     run_id: str | None = Field(description="the run whose gate made it; null where somebody asked for it")
     status: RunStatus = Field(description="queued, running, evaluating (before people), succeeded, failed or cancelled")
     config: dict[str, Any]
@@ -100,7 +115,8 @@ def routes(application: "Application") -> APIRouter:
     @router.get("/judges", summary="Who may judge", response_model=Page[JudgeShape], responses=errors_for())
     def judges() -> Page[JudgeShape]:
         """The starter's judge, those that the operator listed, the project's reward models, and people."""
-        items = [JudgeShape(name=j.name, kind=j.kind, about=j.about) for j in application.evaluations.judges()]
+        found = application.evaluations.judges()
+        items = [JudgeShape(name=j.name, kind=j.kind, about=j.about, by_rubric=j.by_rubric) for j in found]
         return Page(items=items, next_cursor=None)
 
     @router.post(
@@ -183,6 +199,7 @@ def _shape(view: EvaluationView) -> EvaluationShape:
         candidate=evaluation.candidate_id,
         baseline=evaluation.baseline,
         judge=view.judge,
+        rubric=RubricShape(name=view.rubric.name, digest=view.rubric.digest) if view.rubric else None,
         run_id=evaluation.run_id,
         status=evaluation.status,
         config=finite(evaluation.config),
