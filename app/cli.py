@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +101,10 @@ def train(
 def evaluate(
     candidate: Annotated[str, typer.Argument(help="Checkpoint id, as in `prefloop checkpoints`.")],
     baseline: Annotated[
-        str, typer.Option(help="Another checkpoint id, or initial; with --judge also chosen, or a file of outputs.")
+        str,
+        typer.Option(
+            help="Another checkpoint id, or initial; with --judge chosen, outside:MODEL, or a file of outputs too."
+        ),
     ] = "initial",
     prompts: Annotated[int, typer.Option(min=8, max=300, help="How many held-out prompts.")] = 300,
     judge: Annotated[
@@ -200,14 +204,15 @@ def simulate(
 @cli.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file; .gz is read as it is.")],
-    format: Annotated[str, typer.Option(help="prompts, trl or hh-rlhf.")],
+    format: Annotated[str, typer.Option(help="prompts, trl, hh-rlhf or alpaca-eval (outputs of another model).")],
     split: Annotated[str | None, typer.Option(help="train, validation or heldout; default: by group.")] = None,
     offered: Annotated[bool, typer.Option("--offered", help="Put its prompts before people too.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the file whole for one bad row.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Import prompts or preferences. Bad rows are told with their line and left out."""
+    """Import prompts, preferences, or another model's outputs. Bad rows are told with their line and left out."""
     from app.project import open_database
+    from storage.outside import outside_baseline
     from storage.tables import Split
     from storage.transfer import import_file
 
@@ -223,6 +228,8 @@ def import_(
     for skipped in report.skipped:
         print(f"line {skipped.line}: skipped: {skipped.reason}")
     print(f"{report.rows} rows: {report.added} added, {len(report.skipped)} skipped")
+    for model, prompts in report.models.items():
+        print(f"{model}: texts for {prompts} held-out prompts, --baseline {shlex.quote(outside_baseline(model))}")
 
 
 def _split(name: str | None, kind: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from app.baselines import Baseline, baseline_name, list_baselines, writes_itself
 from app.judges import OfferedJudge, listed_judges, offered_judges
 from app.rubrics import Rubrics, RubricUsed, rubric_used
 from app.runs import left_s
@@ -19,12 +20,13 @@ from storage.database import Database
 from storage.errors import Invalid, Refused
 from storage.evaluation_queue import asked_evaluations, queue_evaluation, request_evaluation_cancel
 from storage.evaluations import count_verdicts, get_evaluation, list_evaluations, score_values
+from storage.outside import outside_model, outside_texts
 from storage.pairs import preference_pairs
 from storage.people_evaluations import PEOPLE, PeopleProgress, people_progress
 from storage.prompts import offered_prompts
 from storage.tables import Checkpoint, CheckpointKind, Evaluation, RunStatus, Split, now
 from trainer.evaluation.estimating import Expected, estimate_before
-from trainer.evaluation.judged_texts import CHOSEN, MOST_PROMPTS
+from trainer.evaluation.judged_texts import MOST_PROMPTS
 from trainer.evaluation.judges.budget import Estimate, Prices
 from trainer.evaluation.judges.opening import RUBRIC
 from trainer.evaluation.judges.rubric_shelf import Shelved
@@ -39,7 +41,7 @@ LEAST_PROMPTS = 8
 class Plan:
     """An evaluation that could be started: on how many prompts, and at most what it takes. `budget` ends it.
 
-    By people, a call is a choice. `rubric` is the version that it would be judged by; None for a judge that goes by none.
+    By people, a call is a choice. `rubric` is the version that it would be judged by; None where there is none to go by.
     """
 
     candidate: str
@@ -72,6 +74,7 @@ class EvaluationView:
 
 Views = list[EvaluationView]  # `list` is also a method of Evaluations
 Offered = list[OfferedJudge]
+Baselines = list[Baseline]
 
 
 class Evaluations:
@@ -100,6 +103,11 @@ class Evaluations:
         with self._database.read() as session:
             found = [c for c in list_checkpoints(session) if c.kind is not CheckpointKind.reward_model]
         return sorted(reversed(found), key=lambda c: c.id == INITIAL)
+
+    def baselines(self) -> Baselines:
+        """What they may be held against."""
+        with self._database.read() as session:
+            return list_baselines(session)
 
     def plan(
         self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS, rubric: str | None = None
@@ -175,17 +183,16 @@ class Evaluations:
             raise Invalid(f"{prompts} prompts were asked for.", hint=f"Take {LEAST_PROMPTS} to {MOST_PROMPTS}.")
         if candidate == baseline:
             raise Invalid(f"{candidate} would be compared with itself.", hint="Choose two that differ.")
-        for side in (candidate, baseline):
-            if side != CHOSEN or side == candidate:
-                _check_writes(session, side)
+        for side in (candidate, *([baseline] if writes_itself(baseline) else [])):
+            _check_writes(session, side)
         chosen = judges[judge]
-        if chosen.kind == "people" and baseline == CHOSEN:
+        if chosen.kind == "people" and not writes_itself(baseline):
             raise Invalid(
-                "People compare two checkpoints; the chosen texts are by none, and were chosen by people already.",
+                f"People compare two checkpoints; {baseline_name(baseline, {})} are by none.",
                 hint="Take a checkpoint as the baseline, or another judge.",
             )
         shelved = self._rubric(chosen, rubric)
-        expected = _expected(session, prompts, chosen=baseline == CHOSEN)
+        expected = _expected(session, prompts, baseline=baseline)
         if chosen.kind == "people":
             return Plan(candidate, baseline, chosen, None, len(expected), Estimate(len(expected)), None)
         paid = chosen.kind == "endpoint"
@@ -214,18 +221,22 @@ def _check_writes(session: Session, checkpoint_id: str) -> None:
         )
 
 
-def _expected(session: Session, count: int, *, chosen: bool) -> list[Expected]:
+def _expected(session: Session, count: int, *, baseline: str) -> list[Expected]:
     """The held-out prompts, as far as can be told without a tokenizer; those too long for it drop out later."""
     prompts = nested(offered_prompts(session, splits=[Split.heldout]), count)
     if not prompts:
         raise Invalid("There are no held-out prompts.", hint="Import some: prefloop import --format prompts FILE.")
-    if not chosen:
+    if writes_itself(baseline):
         return [Expected(p.messages, p.reference) for p in prompts]
-    texts = {pair.prompt_id: pair.chosen.text for pair in preference_pairs(session, splits=[Split.heldout])}
+    if (model := outside_model(baseline)) is not None:
+        texts, what = outside_texts(session, model), f"text of {model}"
+    else:
+        pairs = preference_pairs(session, splits=[Split.heldout])
+        texts, what = {pair.prompt_id: pair.chosen.text for pair in pairs}, "chosen text"
     found = [Expected(p.messages, p.reference, texts[p.id]) for p in prompts if p.id in texts]
     if not found:
         raise Invalid(
-            f"None of the {len(prompts)} held-out prompts has a chosen text.",
+            f"None of the {len(prompts)} held-out prompts has a {what}.",
             hint="Import pairs with --split heldout, or take a checkpoint as the baseline.",
         )
     return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlmodel import Session, col, or_, select
 
+from app.baselines import baseline_name
 from app.rubrics import RubricUsed, rubric_used
 from app.win_rates import PEOPLE, WinRateRow
 from storage.evaluations import CHOICE_SCORE, Score, people_scores, scores_of
@@ -100,7 +101,7 @@ def find_point(session: Session, item: str) -> Point | None:
         return None
     judge = session.get_one(Judge, found.judge_id)
     by = str(judge.config.get("name") or judge.kind).replace("_", " ")
-    sides = names.get(found.candidate_id, found.candidate_id), names.get(found.baseline, found.baseline)
+    sides = names.get(found.candidate_id, found.candidate_id), baseline_name(found.baseline, names)
     return Point(found.candidate_id, found.baseline, *sides, found.id, by, rubric_used(found.config))
 
 

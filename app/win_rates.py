@@ -10,6 +10,7 @@ from threading import Lock
 
 from sqlmodel import Session, col, select
 
+from app.baselines import baseline_name
 from storage.checkpoints import INITIAL, list_checkpoints
 from storage.database import Database
 from storage.deployments import served_checkpoints
@@ -76,7 +77,7 @@ class Measured:
 
     def name(self, checkpoint_id: str) -> str:
         found = self.checkpoints.get(checkpoint_id)
-        return found.name if found else checkpoint_id
+        return found.name if found else baseline_name(checkpoint_id, {})
 
     def source_name(self, source: str) -> str:
         return self.judges.get(source, source)

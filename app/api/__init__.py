@@ -22,6 +22,7 @@ from app.api import (
     settings,
     training_runs,
     unknown,
+    verdicts,
     win_rates,
 )
 from app.api.traffic import CountTraffic, Traffic
@@ -53,6 +54,7 @@ _NOUNS = (
     checkpoints,
     deployments,
     evaluations,
+    verdicts,
     rubrics,
     win_rates,
     agreement,

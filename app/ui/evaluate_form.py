@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from app.baselines import baseline_name, writes_itself
 from app.evaluations import LEAST_PROMPTS, EvaluationView
 from app.overview import checkpoint_names
 from app.ui.actions import Payload, bind, int_of, text_of
@@ -53,6 +54,7 @@ class EvaluateForm:
         form = render(
             "evaluate_form.html",
             sides=sides,
+            outside=[one for one in evaluations.baselines() if one.kind == "outside"],
             judges=judges,
             rubrics=[one.name for one in self._application.rubrics.list() if one.rubric],
             rubric=RUBRIC,
@@ -102,7 +104,7 @@ class EvaluateForm:
     def _states(self) -> tuple[str, str]:
         """(progress of the running one, all of them)."""
         with self._application.database.read() as session:
-            names = checkpoint_names(session) | {CHOSEN: "the chosen texts"}
+            names = checkpoint_names(session)
         found = [_values(view, names) for view in self._application.evaluations.newest(limit=SHOWN)]
         running = next((one for one in found if one["status"] is RunStatus.running), None)
         listed = render("evaluations.html", evaluations=found, live=any(one["waiting"] for one in found))
@@ -115,7 +117,7 @@ def _values(view: EvaluationView, names: dict[str, str]) -> dict[str, Any]:
     total = one.total_steps
     return {
         "id": one.id,
-        "title": f"{names.get(one.candidate_id, one.candidate_id)} against {names.get(one.baseline, one.baseline)}",
+        "title": f"{names.get(one.candidate_id, one.candidate_id)} against {baseline_name(one.baseline, names)}",
         "judge": view.judge,
         "rubric": view.rubric,
         "status": one.status,
@@ -137,7 +139,15 @@ def _values(view: EvaluationView, names: dict[str, str]) -> dict[str, Any]:
         "alarms": one.config.get("alarms", []),
         "stored": one.config.get("calls", {}).get("stored"),
         "error": one.error,
-        "against": {INITIAL: "initial", CHOSEN: "texts"}.get(one.baseline, "previous"),
+        "against": _against(one.baseline),
         "judge_id": one.judge_id,
         "at": one.finished_at or one.created_at,
     }
+
+
+def _against(baseline: str) -> str:
+    """On which of the chart's views its point is."""
+    if baseline == INITIAL:
+        return "initial"
+    file = baseline.startswith("file:")  # of the command line
+    return "previous" if writes_itself(baseline) and not file else "texts"

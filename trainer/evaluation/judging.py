@@ -72,8 +72,9 @@ def evaluate_by_judge(
 ) -> Finished:
     """One unselected sample a side and held-out prompt, judged.
 
-    The baseline is a checkpoint id, "initial", "chosen" for the data's chosen texts, or a file of outputs. Raises
-    Invalid for what cannot be used, Unavailable where the budget ended it, Stopped once told.should_stop() is true.
+    The baseline is a checkpoint id, "initial", "chosen" for the data's chosen texts, "outside:MODEL" for imported
+    outputs, or a file of outputs. Raises Invalid for what cannot be used, Unavailable where the budget ended it, and
+    Stopped once told.should_stop() is true.
     """
     with opened(place.data_dir, options, device=place.device, base=place.model_source) as bench:
         told.stage("loading the checkpoints", 0, 0)
