@@ -17,7 +17,7 @@ from app.runs import left_s
 from app.settings import Settings
 from storage.checkpoints import INITIAL, get_checkpoint, list_checkpoints
 from storage.database import Database
-from storage.errors import Invalid, Refused
+from storage.errors import Invalid
 from storage.evaluation_queue import asked_evaluations, queue_evaluation, request_evaluation_cancel
 from storage.evaluations import count_verdicts, get_evaluation, list_evaluations, score_values
 from storage.outside import outside_model, outside_texts
@@ -85,13 +85,8 @@ class Evaluations:
         self._listed = listed_judges(settings.judges)
         self._starter = settings.serves_starter
         self._rubrics = Rubrics(database, settings.data_dir)
-        self._prices = Prices(settings.judge_price_read, settings.judge_price_written)
-        self._budget = settings.judge_budget
-        if self._budget is not None and self._prices == Prices():
-            raise Refused(
-                f"PREFLOOP_JUDGE_BUDGET is {self._budget:g}, which means nothing without prices.",
-                hint="Set PREFLOOP_JUDGE_PRICE_READ and PREFLOOP_JUDGE_PRICE_WRITTEN to what a million tokens cost.",
-            )
+        settings.check_budgets()
+        self._prices, self._budget = Prices(*settings.judge_prices), settings.judge_budget
 
     def judges(self) -> Offered:
         """Those that may be chosen."""
