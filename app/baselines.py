@@ -12,7 +12,7 @@ from sqlmodel import Session
 from storage.checkpoints import INITIAL, list_checkpoints
 from storage.outside import outside_baseline, outside_model, outside_models
 from storage.pairs import preference_pairs
-from storage.tables import CheckpointKind, Split
+from storage.tables import Checkpoint, CheckpointKind, Split
 from trainer.evaluation.judged_texts import CHOSEN
 
 CHOSEN_NAME = "the chosen texts"
@@ -28,17 +28,21 @@ class Baseline:
     prompts: int | None = None
 
 
+def checkpoints_that_write(session: Session) -> list[Checkpoint]:
+    """Newest first, the initial one last."""
+    found = [c for c in list_checkpoints(session) if c.kind is not CheckpointKind.reward_model]
+    return sorted(reversed(found), key=lambda c: c.id == INITIAL)
+
+
 def list_baselines(session: Session) -> list[Baseline]:
-    """Checkpoints that write, newest first and the initial one last, then what was chosen and what was imported."""
-    written = [c for c in list_checkpoints(session) if c.kind is not CheckpointKind.reward_model]
-    ordered = sorted(reversed(written), key=lambda c: c.id == INITIAL)
+    """Checkpoints that write, then what was chosen and what was imported."""
     pairs = preference_pairs(session, splits=[Split.heldout])
     chosen = [Baseline(CHOSEN, CHOSEN_NAME, "chosen", len({pair.prompt_id for pair in pairs}))] if pairs else []
     outside = [
         Baseline(outside_baseline(model), model, "outside", prompts)
         for model, prompts in outside_models(session).items()
     ]
-    return [*(Baseline(c.id, c.name, "checkpoint") for c in ordered), *chosen, *outside]
+    return [*(Baseline(c.id, c.name, "checkpoint") for c in checkpoints_that_write(session)), *chosen, *outside]
 
 
 def baseline_name(baseline: str, names: Mapping[str, str]) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlmodel import Session
 
-from app.baselines import Baseline, baseline_name, list_baselines, writes_itself
+from app.baselines import Baseline, baseline_name, checkpoints_that_write, list_baselines, writes_itself
 from app.judges import OfferedJudge, listed_judges, offered_judges
 from app.rubrics import Rubrics, RubricUsed, rubric_used
 from app.runs import left_s
 from app.settings import Settings
-from storage.checkpoints import INITIAL, get_checkpoint, list_checkpoints
+from storage.checkpoints import get_checkpoint
 from storage.database import Database
 from storage.errors import Invalid
 from storage.evaluation_queue import asked_evaluations, queue_evaluation, request_evaluation_cancel
@@ -41,7 +41,7 @@ LEAST_PROMPTS = 8
 class Plan:
     """An evaluation that could be started: on how many prompts, and at most what it takes. `budget` ends it.
 
-    By people, a call is a choice. `rubric` is the version that it would be judged by; None where there is none to go by.
+    By people, a call is a choice. `rubric` is the version that it would be judged by; None where none is gone by.
     """
 
     candidate: str
@@ -96,8 +96,7 @@ class Evaluations:
     def sides(self) -> list[Checkpoint]:
         """Checkpoints that write, newest first, the initial one last."""
         with self._database.read() as session:
-            found = [c for c in list_checkpoints(session) if c.kind is not CheckpointKind.reward_model]
-        return sorted(reversed(found), key=lambda c: c.id == INITIAL)
+            return checkpoints_that_write(session)
 
     def baselines(self) -> Baselines:
         """What they may be held against."""

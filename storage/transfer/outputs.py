@@ -60,14 +60,14 @@ def import_outputs(
         prompts = _heldout(session)
         if strict and (bad := [*skipped, *_sort(session, rows, prompts)[1]]):
             raise RefusedFile(name, ImportReport(total, 0, _by_line(bad)))
-    added, left = 0, iter(rows)
+    added, done, left = 0, len(skipped), iter(rows)
     while batch := list(islice(left, ROWS_PER_TRANSACTION)):
         with database.write() as session:
             new, bad = _sort(session, batch, prompts)
             session.add_all(new)
-        added, skipped = added + len(new), skipped + bad
+        added, done, skipped = added + len(new), done + len(batch), skipped + bad
         if on_progress is not None:
-            on_progress(min(total, added + len(skipped)), total)
+            on_progress(done, total)
     with database.read() as session:
         counts = outside_models(session)
     models = {row.model: counts.get(row.model, 0) for row in rows}
