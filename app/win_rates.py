@@ -18,6 +18,7 @@ from storage.people_evaluations import PEOPLE as PEOPLE
 from storage.people_evaluations import asked_of_people
 from storage.tables import Checkpoint, CheckpointKind, Evaluation, Judge, RunStatus
 from storage.tallies import PairIds, PeopleTallies, Tally, evaluation_tallies
+from trainer.evaluation.judged_texts import CHOSEN
 from trainer.evaluation.statistics import win_rate
 
 PREFERENCE_MODEL = "preference_model"
@@ -77,7 +78,7 @@ class Measured:
 
     def name(self, checkpoint_id: str) -> str:
         found = self.checkpoints.get(checkpoint_id)
-        return found.name if found else baseline_name(checkpoint_id, {})
+        return found.name if found else baseline_name(checkpoint_id, {CHOSEN: CHOSEN})
 
     def source_name(self, source: str) -> str:
         return self.judges.get(source, source)

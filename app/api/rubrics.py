@@ -87,7 +87,7 @@ def routes(application: "Application") -> APIRouter:
         "/rubrics/{name}",
         summary="One rubric, its text and versions",
         response_model=RubricText,
-        responses=errors_for(404),
+        responses=errors_for(404, 422),
     )
     def get(name: str) -> RubricText:
         return _whole(application, application.rubrics.get(name))
@@ -112,7 +112,7 @@ def routes(application: "Application") -> APIRouter:
         "/rubrics/{name}/versions/{digest}",
         summary="A version of a rubric, as verdicts were made with it",
         response_model=VersionText,
-        responses=errors_for(404),
+        responses=errors_for(404, 422),
     )
     def version(name: str, digest: str) -> VersionText:
         """The digest's first eight characters are enough."""

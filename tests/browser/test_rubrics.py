@@ -32,6 +32,9 @@ def test_a_rubric_is_mended_by_the_lines_that_are_told_and_saved(judged: Any, vi
     expect(checked).to_contain_text("You compare two texts")
     text.fill(GOOD.replace("ties = true", "ties = 1").replace("{{second}}", ""))
     expect(checked).to_contain_text("Line 5: ties is 1. Give true or false.")
+    checked.get_by_role("button", name="Line 5").click()
+    picked = text.evaluate("box => box.value.slice(box.selectionStart, box.selectionEnd)")
+    assert picked.startswith("ties = 1") and "\n" not in picked
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".toast-wrap")).to_contain_text("It is not saved")
     text.fill(GOOD.replace("This counts most.", "This <b>counts</b>."))

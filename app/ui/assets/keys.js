@@ -232,6 +232,7 @@
     if (action === "reason") return void addReason();
     if (action === "undo") return void undo();
     if (action === "whole") return void whole(element);
+    if (action === "to-line") return void toLine($("#rubric-source"), Number(payload.line));
     if (action === "edit-reply") return void editReply(element.closest(".turn"));
     if (question && !confirm(question)) return;
     if (action === "regenerate") document.body.classList.add("is-replying");
@@ -284,6 +285,14 @@
     const open = button.closest("tr").classList.toggle("open");
     button.setAttribute("aria-expanded", open);
     button.textContent = open ? "Shorter" : "Whole texts";
+  }
+
+  // Selects a line of the text, counted from 1.
+  function toLine(box, number) {
+    const lines = box.value.split("\n"), start = lines.slice(0, number - 1).join("\n").length + (number > 1);
+    box.focus();
+    box.setSelectionRange(start, start + (lines[number - 1] ?? "").length);
+    box.scrollTop = (box.scrollHeight * (number - 4)) / lines.length;
   }
 
   // A message that was not taken (the model still loads) is no message lost.

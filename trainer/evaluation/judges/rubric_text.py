@@ -60,12 +60,9 @@ def parse_rubric(text: str) -> Rubric:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise FaultyRubric([_unreadable(text, error)]) from error
     lines = _Lines(text)
-    if faults := [*_of_fields(given, lines)]:
+    if faults := [*_of_fields(given, lines), *_of_slots(given, lines)]:
         raise FaultyRubric(sorted(faults, key=lambda fault: fault.line))
-    rubric = Rubric(**{**given, "criteria": tuple(given["criteria"])})
-    if faults := [*_of_slots(rubric, lines)]:
-        raise FaultyRubric(faults)
-    return rubric
+    return Rubric(**{**given, "criteria": tuple(given["criteria"])})
 
 
 def _unreadable(text: str, error: Exception) -> Fault:
@@ -106,18 +103,18 @@ def _remedy(key: str, value: Any) -> str:
     return "leave out control characters" if any(_CONTROL.search(one) for one in texts) else ""
 
 
-def _of_slots(rubric: Rubric, lines: "_Lines") -> Iterator[Fault]:
-    for key, text, known in (("system", rubric.system, SYSTEM_SLOTS), ("user", rubric.user, USER_SLOTS)):
-        for slot in sorted(set(SLOT.findall(text)) - known):
+def _of_slots(given: dict[str, Any], lines: "_Lines") -> Iterator[Fault]:
+    """Of the two templates, as far as they are texts."""
+    shown = {"prompt", "first", "second"} | ({"reference"} if given.get("reference") != "never" else set())
+    for key, known, needed in (("system", SYSTEM_SLOTS, {"criteria"}), ("user", USER_SLOTS, shown)):
+        if not isinstance(template := given.get(key), str) or not template:
+            continue
+        slots = set(SLOT.findall(template))
+        for slot in sorted(slots - known):
             allowed = ", ".join(f"{{{{{one}}}}}" for one in sorted(known))
             yield Fault(lines.of_slot(key, slot), f"{key} has the slot {slot!r}", f"it may have {allowed}")
-    needed = {"prompt", "first", "second"} | ({"reference"} if rubric.reference != "never" else set())
-    for slot in sorted(needed - set(SLOT.findall(rubric.user))):
-        yield Fault(
-            lines.of("user"), f"user has no slot {{{{{slot}}}}}", "without it the judge would not see that text"
-        )
-    if "criteria" not in SLOT.findall(rubric.system):
-        yield Fault(lines.of("system"), "system has no slot {{criteria}}", "without it the judge would not see them")
+        for slot in sorted(needed - slots):
+            yield Fault(lines.of(key), f"{key} has no slot {{{{{slot}}}}}", "add it, or the judge would not see that")
 
 
 class _Lines:

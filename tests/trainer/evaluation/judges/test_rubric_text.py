@@ -48,11 +48,15 @@ def test_a_fault_is_told_with_its_line_and_what_to_do(begins: str, changed: str,
 
 def test_all_faults_are_told_at_once_in_the_order_of_their_lines() -> None:
     text = GOOD.replace("ties = true", "ties = 1").replace('"helpful"', '"Help"').replace("= 12000", "= 1")
-    assert [fault.line for fault in faults(text)] == [line_of("name"), line_of("ties"), line_of("longest_prompt")]
+    found = faults(text.replace("{{criteria}}", "{{criterion}}"))
+    assert [fault.line for fault in found] == [
+        *(line_of(key) for key in ("name", "ties", "longest_prompt", "system")),
+        line_of("{{criteria}}"),
+    ]
 
 
 def test_a_slot_that_is_not_known_is_told_where_it_stands() -> None:
-    (unknown, lost) = faults(GOOD.replace("{{second}}", "{{ secnd }}"))
+    (lost, unknown) = faults(GOOD.replace("{{second}}", "{{ secnd }}"))
     assert (unknown.line, lost.line) == (line_of("{{second}}"), line_of("user"))
     assert "'secnd'" in unknown.problem and "{{second}}" in unknown.remedy and "{{second}}" in lost.problem
 
