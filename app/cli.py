@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -100,14 +101,17 @@ def train(
 def evaluate(
     candidate: Annotated[str, typer.Argument(help="Checkpoint id, as in `prefloop checkpoints`.")],
     baseline: Annotated[
-        str, typer.Option(help="Another checkpoint id, or initial; with --judge also chosen, or a file of outputs.")
+        str,
+        typer.Option(
+            help="Another checkpoint id, or initial; with --judge chosen, outside:MODEL, or a file of outputs too."
+        ),
     ] = "initial",
     prompts: Annotated[int, typer.Option(min=8, max=300, help="How many held-out prompts.")] = 300,
     judge: Annotated[
         list[str] | None,
         typer.Option(help="starter, similarity, a folder, a hub id or http://HOST/v1#MODEL; repeatable: a panel."),
     ] = None,
-    rubric: Annotated[str, typer.Option(help="Its rubric: helpful, correct, or a file.")] = "helpful",
+    rubric: Annotated[str, typer.Option(help="Its rubric: a name of the project's, NAME@HASH, or a file.")] = "helpful",
     way: Annotated[
         str, typer.Option(help="auto; local: word, reasons; server: json, choice, logprobs, text.")
     ] = "auto",
@@ -134,7 +138,7 @@ def evaluate(
     database = open_database(settings, begun=True)
     bind_model(database, initial_model=settings.initial_model, model_source=settings.model_source)
     if judge:
-        from trainer.evaluation.judging import JudgeOptions
+        from trainer.evaluation.judges.opening import JudgeOptions
 
         key = settings.judge_key
         options = JudgeOptions(judge, rubric, way, rule, orders, price, budget, concurrency, key)  # type: ignore[arg-type]
@@ -200,14 +204,15 @@ def simulate(
 @cli.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file; .gz is read as it is.")],
-    format: Annotated[str, typer.Option(help="prompts, trl or hh-rlhf.")],
+    format: Annotated[str, typer.Option(help="prompts, trl, hh-rlhf or alpaca-eval (outputs of another model).")],
     split: Annotated[str | None, typer.Option(help="train, validation or heldout; default: by group.")] = None,
     offered: Annotated[bool, typer.Option("--offered", help="Put its prompts before people too.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the file whole for one bad row.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Import prompts or preferences. Bad rows are told with their line and left out."""
+    """Import prompts, preferences, or another model's outputs. Bad rows are told with their line and left out."""
     from app.project import open_database
+    from storage.outside import outside_baseline
     from storage.tables import Split
     from storage.transfer import import_file
 
@@ -223,6 +228,8 @@ def import_(
     for skipped in report.skipped:
         print(f"line {skipped.line}: skipped: {skipped.reason}")
     print(f"{report.rows} rows: {report.added} added, {len(report.skipped)} skipped")
+    for model, prompts in report.models.items():
+        print(f"{model}: texts for {prompts} held-out prompts, --baseline {shlex.quote(outside_baseline(model))}")
 
 
 def _split(name: str | None, kind: Any) -> Any:

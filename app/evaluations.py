@@ -10,40 +10,44 @@ from typing import Any
 
 from sqlmodel import Session
 
+from app.baselines import Baseline, baseline_name, checkpoints_that_write, list_baselines, writes_itself
 from app.judges import OfferedJudge, listed_judges, offered_judges
+from app.rubrics import Rubrics, RubricUsed, rubric_used
 from app.runs import left_s
 from app.settings import Settings
-from storage.checkpoints import INITIAL, get_checkpoint, list_checkpoints
+from storage.checkpoints import get_checkpoint
 from storage.database import Database
-from storage.errors import Invalid, Refused
+from storage.errors import Invalid
 from storage.evaluation_queue import asked_evaluations, queue_evaluation, request_evaluation_cancel
 from storage.evaluations import count_verdicts, get_evaluation, list_evaluations, score_values
+from storage.outside import outside_model, outside_texts
 from storage.pairs import preference_pairs
 from storage.people_evaluations import PEOPLE, PeopleProgress, people_progress
 from storage.prompts import offered_prompts
 from storage.tables import Checkpoint, CheckpointKind, Evaluation, RunStatus, Split, now
 from trainer.evaluation.estimating import Expected, estimate_before
-from trainer.evaluation.judged_texts import CHOSEN, MOST_PROMPTS
+from trainer.evaluation.judged_texts import MOST_PROMPTS
 from trainer.evaluation.judges.budget import Estimate, Prices
-from trainer.evaluation.judges.rubric import read_rubric
+from trainer.evaluation.judges.opening import RUBRIC
+from trainer.evaluation.judges.rubric_shelf import Shelved
 from trainer.evaluation.nesting import nested
 from trainer.evaluation.samples import SAMPLING
 from trainer.evaluation.statistics import WinRate, win_rate
 
 LEAST_PROMPTS = 8
-RUBRIC = "helpful"
 
 
 @dataclass(frozen=True)
 class Plan:
     """An evaluation that could be started: on how many prompts, and at most what it takes. `budget` ends it.
 
-    By people, a call is a choice.
+    By people, a call is a choice. `rubric` is the version that it would be judged by; None where none is gone by.
     """
 
     candidate: str
     baseline: str
     judge: OfferedJudge
+    rubric: Shelved | None
     prompts: int
     estimate: Estimate
     budget: float | None
@@ -61,6 +65,7 @@ class EvaluationView:
 
     evaluation: Evaluation
     judge: str
+    rubric: RubricUsed | None
     rate: WinRate | None
     verdicts: dict[str, int]
     left_s: float | None
@@ -69,6 +74,7 @@ class EvaluationView:
 
 Views = list[EvaluationView]  # `list` is also a method of Evaluations
 Offered = list[OfferedJudge]
+Baselines = list[Baseline]
 
 
 class Evaluations:
@@ -78,13 +84,9 @@ class Evaluations:
         self._database = database
         self._listed = listed_judges(settings.judges)
         self._starter = settings.serves_starter
-        self._prices = Prices(settings.judge_price_read, settings.judge_price_written)
-        self._budget = settings.judge_budget
-        if self._budget is not None and self._prices == Prices():
-            raise Refused(
-                f"PREFLOOP_JUDGE_BUDGET is {self._budget:g}, which means nothing without prices.",
-                hint="Set PREFLOOP_JUDGE_PRICE_READ and PREFLOOP_JUDGE_PRICE_WRITTEN to what a million tokens cost.",
-            )
+        self._rubrics = Rubrics(database, settings.data_dir)
+        settings.check_budgets()
+        self._prices, self._budget = Prices(*settings.judge_prices), settings.judge_budget
 
     def judges(self) -> Offered:
         """Those that may be chosen."""
@@ -94,23 +96,42 @@ class Evaluations:
     def sides(self) -> list[Checkpoint]:
         """Checkpoints that write, newest first, the initial one last."""
         with self._database.read() as session:
-            found = [c for c in list_checkpoints(session) if c.kind is not CheckpointKind.reward_model]
-        return sorted(reversed(found), key=lambda c: c.id == INITIAL)
+            return checkpoints_that_write(session)
 
-    def plan(self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS) -> Plan:
-        """What the evaluation would take; asks nobody. Raises Invalid and NotFound for what cannot be compared."""
+    def baselines(self) -> Baselines:
+        """What they may be held against."""
         with self._database.read() as session:
-            return self._plan(session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts)
+            return list_baselines(session)
+
+    def plan(
+        self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS, rubric: str | None = None
+    ) -> Plan:
+        """What the evaluation would take; asks nobody. `rubric` is NAME or NAME@HASH, for a judge that goes by one.
+
+        Raises Invalid and NotFound for what cannot be compared.
+        """
+        with self._database.read() as session:
+            return self._plan(
+                session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts, rubric=rubric
+            )
 
     def start(
-        self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS
+        self, *, candidate: str, baseline: str, judge: str, prompts: int = MOST_PROMPTS, rubric: str | None = None
     ) -> tuple[EvaluationView, bool]:
-        """Queue it; whether it is new. The same one, while it waits or runs, is given back. Raises like plan."""
+        """Queue it; whether it is new. The same one, while it waits or runs, is given back. Raises like plan.
+
+        It is judged by the rubric as it is now, whatever becomes of that before its turn.
+        """
         with self._database.write() as session:
-            plan = self._plan(session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts)
+            plan = self._plan(
+                session, candidate=candidate, baseline=baseline, judge=judge, prompts=prompts, rubric=rubric
+            )
+            if plan.rubric is not None:
+                self._rubrics.keep(plan.rubric)
             paid = plan.judge.kind == "endpoint"
+            pin = plan.rubric.pin if plan.rubric else None
             config = {
-                "asked": {"judge": plan.judge.name, "prompts": prompts},
+                "asked": {"judge": plan.judge.name, "prompts": prompts, "rubric": pin},
                 "judging": {
                     "source": plan.judge.source,
                     "price_read": self._prices.input if paid else 0.0,
@@ -143,7 +164,9 @@ class Evaluations:
     def _judges(self, session: Session) -> Offered:
         return offered_judges(session, listed=self._listed, starter=self._starter)
 
-    def _plan(self, session: Session, *, candidate: str, baseline: str, judge: str, prompts: int) -> Plan:
+    def _plan(
+        self, session: Session, *, candidate: str, baseline: str, judge: str, prompts: int, rubric: str | None
+    ) -> Plan:
         judges = {one.name: one for one in self._judges(session)}
         if judge not in judges:
             raise Invalid(
@@ -154,27 +177,34 @@ class Evaluations:
             raise Invalid(f"{prompts} prompts were asked for.", hint=f"Take {LEAST_PROMPTS} to {MOST_PROMPTS}.")
         if candidate == baseline:
             raise Invalid(f"{candidate} would be compared with itself.", hint="Choose two that differ.")
-        for side in (candidate, baseline):
-            if side != CHOSEN or side == candidate:
-                _check_writes(session, side)
+        for side in (candidate, *([baseline] if writes_itself(baseline) else [])):
+            _check_writes(session, side)
         chosen = judges[judge]
-        if chosen.kind == "people" and baseline == CHOSEN:
+        if chosen.kind == "people" and not writes_itself(baseline):
             raise Invalid(
-                "People compare two checkpoints; the chosen texts are by none, and were chosen by people already.",
+                f"People compare two checkpoints; {baseline_name(baseline, {})} are by none.",
                 hint="Take a checkpoint as the baseline, or another judge.",
             )
-        expected = _expected(session, prompts, chosen=baseline == CHOSEN)
+        shelved = self._rubric(chosen, rubric)
+        expected = _expected(session, prompts, baseline=baseline)
         if chosen.kind == "people":
-            return Plan(candidate, baseline, chosen, len(expected), Estimate(len(expected)), None)
+            return Plan(candidate, baseline, chosen, None, len(expected), Estimate(len(expected)), None)
         paid = chosen.kind == "endpoint"
         estimate = estimate_before(
             expected,
             kind=chosen.kind,
-            rubric=read_rubric(RUBRIC),
+            rubric=shelved.rubric if shelved else None,
             prices=self._prices if paid else Prices(),
             sample_tokens=SAMPLING.max_new_tokens,
         )
-        return Plan(candidate, baseline, chosen, len(expected), estimate, self._budget if paid else None)
+        return Plan(candidate, baseline, chosen, shelved, len(expected), estimate, self._budget if paid else None)
+
+    def _rubric(self, judge: OfferedJudge, asked: str | None) -> Shelved | None:
+        if judge.by_rubric:
+            return self._rubrics.find(asked or RUBRIC)
+        if asked is not None:
+            raise Invalid(f"The judge {judge.name} goes by no rubric, so not by {asked[:80]!r}.", hint="Leave it out.")
+        return None
 
 
 def _check_writes(session: Session, checkpoint_id: str) -> None:
@@ -185,18 +215,22 @@ def _check_writes(session: Session, checkpoint_id: str) -> None:
         )
 
 
-def _expected(session: Session, count: int, *, chosen: bool) -> list[Expected]:
+def _expected(session: Session, count: int, *, baseline: str) -> list[Expected]:
     """The held-out prompts, as far as can be told without a tokenizer; those too long for it drop out later."""
     prompts = nested(offered_prompts(session, splits=[Split.heldout]), count)
     if not prompts:
         raise Invalid("There are no held-out prompts.", hint="Import some: prefloop import --format prompts FILE.")
-    if not chosen:
+    if writes_itself(baseline):
         return [Expected(p.messages, p.reference) for p in prompts]
-    texts = {pair.prompt_id: pair.chosen.text for pair in preference_pairs(session, splits=[Split.heldout])}
+    if (model := outside_model(baseline)) is not None:
+        texts, what = outside_texts(session, model), f"text of {model}"
+    else:
+        pairs = preference_pairs(session, splits=[Split.heldout])
+        texts, what = {pair.prompt_id: pair.chosen.text for pair in pairs}, "chosen text"
     found = [Expected(p.messages, p.reference, texts[p.id]) for p in prompts if p.id in texts]
     if not found:
         raise Invalid(
-            f"None of the {len(prompts)} held-out prompts has a chosen text.",
+            f"None of the {len(prompts)} held-out prompts has a {what}.",
             hint="Import pairs with --split heldout, or take a checkpoint as the baseline.",
         )
     return found
@@ -210,6 +244,7 @@ def _view(session: Session, evaluation: Evaluation) -> EvaluationView:
     return EvaluationView(
         evaluation,
         judge=config.get("asked", {}).get("judge") or evaluation.judge_id or "",
+        rubric=rubric_used(config),
         rate=win_rate(scores) if scores and config.get("trusted", True) else None,
         verdicts=count_verdicts(session, evaluation.id) if over else {},
         left_s=left_s(evaluation, now()),

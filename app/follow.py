@@ -23,7 +23,7 @@ from trainer.reporter import Stopped
 
 if TYPE_CHECKING:
     from trainer.evaluation.judges.budget import Estimate
-    from trainer.evaluation.judging import JudgeOptions
+    from trainer.evaluation.judges.opening import JudgeOptions
 
 
 def follow_run(runs: Runs, launcher: Launcher, run_id: str) -> str:

@@ -17,6 +17,7 @@ from storage.errors import Refused
 from storage.people_evaluations import PEOPLE
 from storage.tables import CheckpointKind
 from trainer.evaluation.judges.base import Kind
+from trainer.evaluation.judges.identity import ASKED_BY_RUBRIC
 from trainer.evaluation.judges.named import kind_of
 from trainer.starter import JUDGE_WEIGHTS
 
@@ -43,6 +44,11 @@ class OfferedJudge:
     @property
     def about(self) -> str:
         return ABOUT[self.kind]
+
+    @property
+    def by_rubric(self) -> bool:
+        """Whether it goes by a rubric that can be chosen; the others have their own form."""
+        return self.kind in ASKED_BY_RUBRIC
 
 
 def listed_judges(listed: str) -> dict[str, str]:

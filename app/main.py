@@ -23,6 +23,7 @@ from app.evaluation_clock import EvaluationClock
 from app.evaluations import Evaluations
 from app.labelling import Labelling
 from app.promotion import Promotion
+from app.rubrics import Rubrics
 from app.runs import Runs
 from app.scheduler import TICK_S, Scheduler
 from app.selection import SELECTIONS
@@ -59,9 +60,11 @@ class Application:
     bound: bool = False
     win_rates: WinRates = field(init=False)
     equal_length: EqualLength = field(init=False)
+    rubrics: Rubrics = field(init=False)
 
     def __post_init__(self) -> None:
         self.win_rates, self.equal_length = WinRates(self.database), EqualLength(self.database)
+        self.rubrics = Rubrics(self.database, self.settings.data_dir)
 
     @property
     def ready(self) -> bool:

@@ -30,7 +30,9 @@ class Settings(BaseSettings):
         "", description="judges that people may choose, separated by commas: NAME=SOURCE or SOURCE (docs/judges.md)"
     )
     judge_key: str = Field("", description="key of the server that a judge named by its URL is asked at")
-    judge_price_read: float = Field(0.0, ge=0, description="what such a server asks for a million tokens read")
+    judge_price_read: float = Field(
+        0.0, ge=0, description="what such a server asks for a million tokens read, of people and of the gate"
+    )
     judge_price_written: float = Field(0.0, ge=0, description="and for a million tokens written")
     judge_budget: float | None = Field(
         None, ge=0, description="the most that one evaluation may spend; unset: no limit"
@@ -50,9 +52,6 @@ class Settings(BaseSettings):
     gate_way: str = Field("auto", description="how that judge is asked")
     gate_judge_for_people: bool = Field(
         False, description="on: it stands for people's preference, once it agrees with them: kappa .4 on 100 choices"
-    )
-    gate_judge_prices: tuple[float, float] = Field(
-        (0.0, 0.0), description="of a million tokens that it reads and writes, as [2.5, 10]"
     )
     gate_judge_budget: float | None = Field(None, ge=0, description="the most that it may cost in one gate")
     reward_functions: str = Field(
@@ -100,6 +99,11 @@ class Settings(BaseSettings):
         return self.initial_model == "starter"
 
     @property
+    def judge_prices(self) -> tuple[float, float]:
+        """What a judge's server asks for a million tokens read and written, whoever asks it: people or the gate."""
+        return self.judge_price_read, self.judge_price_written
+
+    @property
     def gate(self) -> GateOptions:
         """What a trainer is told about its gate."""
         return GateOptions(
@@ -108,7 +112,7 @@ class Settings(BaseSettings):
             rubric=self.gate_rubric,
             way=self.gate_way,
             for_people=self.gate_judge_for_people,
-            prices=self.gate_judge_prices,
+            prices=self.judge_prices,
             budget=self.gate_judge_budget,
             starter=self.serves_starter,
             key=self.judge_key,
@@ -133,8 +137,20 @@ class Settings(BaseSettings):
         """Where the database is unless another one is named."""
         return self.data_dir / "prefloop.sqlite"
 
+    def check_budgets(self) -> None:
+        """Raises Refused for a limit on what a judge may cost where nothing says what it costs."""
+        if any(self.judge_prices):
+            return
+        for name in ("judge_budget", "gate_judge_budget"):
+            if (budget := getattr(self, name)) is not None:
+                raise Refused(
+                    f"PREFLOOP_{name.upper()} is {budget:g}, which means nothing without prices.",
+                    hint="Set PREFLOOP_JUDGE_PRICE_READ and PREFLOOP_JUDGE_PRICE_WRITTEN, of a million tokens.",
+                )
+
     def check(self) -> None:
         """Raises Refused for a combination that must not be served."""
+        self.check_budgets()
         if self.host not in LOOPBACK and not self.token:
             raise Refused(
                 f"Listening on {self.host} would let anybody on the network label, train and read.",

@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlmodel import Session, col, or_, select
 
+from app.baselines import baseline_name
+from app.rubrics import RubricUsed, rubric_used
 from app.win_rates import PEOPLE, WinRateRow
 from storage.evaluations import CHOICE_SCORE, Score, people_scores, scores_of
 from storage.prompts import Messages, first_user_turn
@@ -30,7 +32,7 @@ from storage.verdict_choices import verdict_choices
 
 @dataclass(frozen=True)
 class Point:
-    """Two sides and who compared them: `evaluation_id` is None where it was people."""
+    """Two sides and who compared them: `evaluation_id` is None where it was people, `rubric` what a judge went by."""
 
     candidate_id: str
     baseline_id: str
@@ -38,6 +40,7 @@ class Point:
     baseline: str
     evaluation_id: int | None
     by: str
+    rubric: RubricUsed | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ def find_point(session: Session, item: str) -> Point | None:
         return None
     judge = session.get_one(Judge, found.judge_id)
     by = str(judge.config.get("name") or judge.kind).replace("_", " ")
-    sides = names.get(found.candidate_id, found.candidate_id), names.get(found.baseline, found.baseline)
-    return Point(found.candidate_id, found.baseline, *sides, found.id, by)
+    sides = names.get(found.candidate_id, found.candidate_id), baseline_name(found.baseline, names)
+    return Point(found.candidate_id, found.baseline, *sides, found.id, by, rubric_used(found.config))
 
 
 def verdict_rows(

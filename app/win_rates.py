@@ -10,6 +10,7 @@ from threading import Lock
 
 from sqlmodel import Session, col, select
 
+from app.baselines import baseline_name
 from storage.checkpoints import INITIAL, list_checkpoints
 from storage.database import Database
 from storage.deployments import served_checkpoints
@@ -17,6 +18,7 @@ from storage.people_evaluations import PEOPLE as PEOPLE
 from storage.people_evaluations import asked_of_people
 from storage.tables import Checkpoint, CheckpointKind, Evaluation, Judge, RunStatus
 from storage.tallies import PairIds, PeopleTallies, Tally, evaluation_tallies
+from trainer.evaluation.judged_texts import CHOSEN
 from trainer.evaluation.statistics import win_rate
 
 PREFERENCE_MODEL = "preference_model"
@@ -76,7 +78,7 @@ class Measured:
 
     def name(self, checkpoint_id: str) -> str:
         found = self.checkpoints.get(checkpoint_id)
-        return found.name if found else checkpoint_id
+        return found.name if found else baseline_name(checkpoint_id, {CHOSEN: CHOSEN})
 
     def source_name(self, source: str) -> str:
         return self.judges.get(source, source)

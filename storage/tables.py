@@ -171,6 +171,7 @@ class Completion(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     prompt_id: int = Field(foreign_key="prompt.id", index=True)
     checkpoint_id: str | None = Field(default=None, foreign_key="checkpoint.id", index=True)
+    outside_model: str | None = Field(default=None, description="who wrote it elsewhere, of imported outputs")
     text: str = Field(description="the last assistant message")
     turns: list[dict[str, str]] | None = Field(
         default=None, sa_column=Column(JSON), description="all messages after the prompt, if more than one"
@@ -180,6 +181,7 @@ class Completion(SQLModel, table=True):
     finish_reason: str | None = None
     tokens: int | None = None
     created_at: datetime = Field(default_factory=now, sa_column=moment(nullable=False))
+    __table_args__ = (Index("one_text_of_an_outside_model", "outside_model", "prompt_id", unique=True),)
 
 
 class Comparison(SQLModel, table=True):

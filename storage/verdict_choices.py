@@ -3,19 +3,28 @@ judge only: it never enters a win rate, and is counted apart from choices made b
 
 from sqlmodel import Session, select
 
-from storage.errors import NotFound
+from storage.errors import Invalid, NotFound
 from storage.preferences import record_labeller
-from storage.tables import Verdict, VerdictChoice, now
+from storage.tables import Verdict, VerdictChoice, VerdictKind, now
 
 
 def record_verdict_choice(
     session: Session, *, evaluation_id: int, prompt_id: int, labeller_id: str, agrees: bool | None
 ) -> None:
-    """One opinion per labeller and verdict: a later one replaces it, None takes it back. Raises NotFound."""
-    if session.get(Verdict, (evaluation_id, prompt_id)) is None:
+    """One opinion per labeller and verdict: a later one replaces it, None takes it back.
+
+    Raises NotFound, and Invalid where the judge gave no verdict that anybody could agree with.
+    """
+    verdict = session.get(Verdict, (evaluation_id, prompt_id))
+    if verdict is None:
         raise NotFound(
             f"Evaluation {evaluation_id} has no verdict on prompt {prompt_id}.",
             hint=f"GET /api/v1/evaluations/{evaluation_id}/verdicts lists those it has.",
+        )
+    if verdict.verdict is VerdictKind.invalid:
+        raise Invalid(
+            f"The judge gave no valid verdict on prompt {prompt_id} in evaluation {evaluation_id}.",
+            hint="Agree or disagree with one that is a win, a loss, a tie or a flip.",
         )
     known = session.get(VerdictChoice, (evaluation_id, prompt_id, labeller_id))
     if agrees is None:

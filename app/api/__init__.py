@@ -18,9 +18,11 @@ from app.api import (
     openai,
     preferences,
     prompts,
+    rubrics,
     settings,
     training_runs,
     unknown,
+    verdicts,
     win_rates,
 )
 from app.api.traffic import CountTraffic, Traffic
@@ -52,6 +54,8 @@ _NOUNS = (
     checkpoints,
     deployments,
     evaluations,
+    verdicts,
+    rubrics,
     win_rates,
     agreement,
     feedback,

@@ -1,4 +1,7 @@
-"""Evaluations by a judge or by people: who may judge, what it takes, start, watch, stop, verdicts by prompt."""
+"""Evaluations by a judge or by people: who may judge, against what, what it takes, start, watch, stop.
+
+Leaves out the verdicts prompt by prompt (verdicts.py).
+"""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -10,8 +13,7 @@ from pydantic import BaseModel, Field
 
 from app.api.shapes import PREFIX, Body, Cursor, Limit, Page, RowId, divide, errors_for, finite, number_of
 from app.evaluations import LEAST_PROMPTS, EvaluationView
-from storage.evaluations import get_evaluation, verdicts_of
-from storage.tables import RunStatus, Verdict, VerdictKind
+from storage.tables import RunStatus
 from trainer.evaluation.judged_texts import MOST_PROMPTS
 
 if TYPE_CHECKING:
@@ -20,10 +22,20 @@ if TYPE_CHECKING:
 
 class NewEvaluation(Body):
     candidate: str = Field(description="a checkpoint id")
-    baseline: str = Field(description='a checkpoint id, "initial", or "chosen" for the data\'s chosen texts')
+    baseline: str = Field(
+        max_length=200,
+        description='one of GET /api/v1/baselines: a checkpoint id, "initial", "chosen" for the data\'s chosen texts, '
+        'or "outside:MODEL" for imported outputs',
+    )
     judge: str = Field(description="one of GET /api/v1/judges, by name")
     prompts: Annotated[int, Ge(LEAST_PROMPTS), Le(MOST_PROMPTS)] = Field(
         MOST_PROMPTS, description="how many held-out prompts at most; a smaller set is part of a larger one"
+    )
+    rubric: str | None = Field(
+        None,
+        max_length=200,
+        description="one of GET /api/v1/rubrics, or NAME@HASH for an earlier version; null: helpful. Only for judges "
+        "with by_rubric",
     )
 
 
@@ -31,6 +43,14 @@ class JudgeShape(BaseModel):
     name: str
     kind: str
     about: str
+    by_rubric: bool = Field(description="whether it goes by a rubric that can be chosen")
+
+
+class BaselineShape(BaseModel):
+    id: str = Field(description="what an evaluation calls it")
+    name: str
+    kind: str = Field(description="checkpoint, chosen or outside")
+    prompts: int | None = Field(description="held-out prompts it has a text for; null: it writes one when asked")
 
 
 class EstimateShape(BaseModel):
@@ -64,11 +84,19 @@ class PeopleShape(BaseModel):
     left: int
 
 
+class RubricShape(BaseModel):
+    """GET /api/v1/rubrics/NAME/versions/HASH gives its text."""
+
+    name: str
+    digest: str = Field(description="SHA-256 of its content")
+
+
 class EvaluationShape(BaseModel):
     id: int
     candidate: str
-    baseline: str = Field(description="a checkpoint id, or chosen for the dataset's chosen texts")
+    baseline: str = Field(description="a checkpoint id, chosen for the dataset's chosen texts, or outside:MODEL")
     judge: str
+    rubric: RubricShape | None = Field(description="what the judge goes by, in that version; null where it has none")
     run_id: str | None = Field(description="the run whose gate made it; null where somebody asked for it")
     status: RunStatus = Field(description="queued, running, evaluating (before people), succeeded, failed or cancelled")
     config: dict[str, Any]
@@ -85,22 +113,25 @@ class EvaluationShape(BaseModel):
     finished_at: datetime | None
 
 
-class VerdictShape(BaseModel):
-    prompt_id: int
-    verdict: VerdictKind
-    score: float | None = Field(description="the candidate's, 0..1; null when invalid")
-    candidate_length: float = Field(description="characters")
-    baseline_length: float = Field(description="characters")
-    texts: dict[str, Any] = Field(description="a sample of each side")
-
-
 def routes(application: "Application") -> APIRouter:
     router = APIRouter(prefix=PREFIX, tags=["evaluations"])
 
     @router.get("/judges", summary="Who may judge", response_model=Page[JudgeShape], responses=errors_for())
     def judges() -> Page[JudgeShape]:
         """The starter's judge, those that the operator listed, the project's reward models, and people."""
-        items = [JudgeShape(name=j.name, kind=j.kind, about=j.about) for j in application.evaluations.judges()]
+        found = application.evaluations.judges()
+        items = [JudgeShape(name=j.name, kind=j.kind, about=j.about, by_rubric=j.by_rubric) for j in found]
+        return Page(items=items, next_cursor=None)
+
+    @router.get(
+        "/baselines",
+        summary="What a checkpoint may be held against",
+        response_model=Page[BaselineShape],
+        responses=errors_for(),
+    )
+    def baselines() -> Page[BaselineShape]:
+        """Checkpoints, the data's chosen texts, and outside models whose outputs were imported."""
+        items = [BaselineShape(**asdict(one)) for one in application.evaluations.baselines()]
         return Page(items=items, next_cursor=None)
 
     @router.post(
@@ -158,20 +189,6 @@ def routes(application: "Application") -> APIRouter:
         evaluation asked for again goes on from there."""
         return _shape(application.evaluations.cancel(evaluation_id))
 
-    @router.get(
-        "/evaluations/{evaluation_id}/verdicts",
-        summary="The verdicts of an evaluation",
-        response_model=Page[VerdictShape],
-        responses=errors_for(404, 422),
-    )
-    def verdicts(evaluation_id: RowId, limit: Limit = 100, cursor: Cursor = None) -> Page[VerdictShape]:
-        """In the order of the prompts' ids."""
-        with application.database.read() as session:
-            get_evaluation(session, evaluation_id)
-            found = verdicts_of(session, evaluation_id, after=number_of(cursor) or 0, limit=limit + 1)
-        page, last = divide(found, limit)
-        return Page(items=[_verdict(v) for v in page], next_cursor=str(last.prompt_id) if last else None)
-
     return router
 
 
@@ -183,6 +200,7 @@ def _shape(view: EvaluationView) -> EvaluationShape:
         candidate=evaluation.candidate_id,
         baseline=evaluation.baseline,
         judge=view.judge,
+        rubric=RubricShape(name=view.rubric.name, digest=view.rubric.digest) if view.rubric else None,
         run_id=evaluation.run_id,
         status=evaluation.status,
         config=finite(evaluation.config),
@@ -209,15 +227,4 @@ def _rate(view: EvaluationView) -> MeasuredRate | None:
         high=view.rate.interval.high,
         n=view.rate.n,
         n_effective=view.rate.n_effective,
-    )
-
-
-def _verdict(verdict: Verdict) -> VerdictShape:
-    return VerdictShape(
-        prompt_id=verdict.prompt_id,
-        verdict=verdict.verdict,
-        score=verdict.score,
-        candidate_length=verdict.candidate_length,
-        baseline_length=verdict.baseline_length,
-        texts=finite(verdict.texts),
     )

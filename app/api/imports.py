@@ -1,4 +1,4 @@
-"""POST /api/v1/imports: a file of preferences or prompts, as a form's upload or as the body itself."""
+"""POST /api/v1/imports: a file of preferences, prompts or outputs, as a form's upload or as the body itself."""
 
 import tempfile
 from functools import partial
@@ -13,19 +13,19 @@ from starlette.datastructures import UploadFile
 from app.api.shapes import PREFIX, Body, ErrorShape, errors_for
 from storage.errors import Invalid
 from storage.tables import Split
-from storage.transfer import ImportReport, import_file
+from storage.transfer import IMPORTS, ImportReport, import_file
 
 if TYPE_CHECKING:
     from app.main import Application
 
 SPOOL_BYTES = 8 * 2**20  # a larger body goes to a temporary file
-HOW = "Send the file as the field 'file' of a form, or as the body, and its format (trl, hh-rlhf, prompts)."
+HOW = f"Send the file as the field 'file' of a form, or as the body, and its format ({', '.join(IMPORTS)})."
 
 
 class ImportOptions(Body):
     """Fields of the form, or of the query where the body is the file."""
 
-    format: str = Field(description="trl, hh-rlhf or prompts")
+    format: str = Field(description="trl, hh-rlhf, prompts or alpaca-eval")
     strict: bool = Field(False, description="One bad row refuses the whole file.")
     split: Split | None = Field(None, description="For every new prompt; else its group's hash decides.")
     offered: bool = Field(False, description="Put the prompts before people.")
@@ -41,6 +41,9 @@ class ImportShape(BaseModel):
     added: int
     known: int = Field(description="rows that were here already")
     skipped: list[SkippedLine]
+    models: dict[str, int] = Field(
+        description="of alpaca-eval: the outside models in the file, with how many held-out prompts each has a text for"
+    )
 
 
 def routes(application: "Application") -> APIRouter:
@@ -48,14 +51,15 @@ def routes(application: "Application") -> APIRouter:
 
     @router.post(
         "/imports",
-        summary="Import preferences or prompts",
+        summary="Import preferences, prompts or other models' outputs",
         response_model=ImportShape,
         responses={**errors_for(422), 413: {"model": ErrorShape, "description": "a field of the form is too long"}},
         openapi_extra=_documented(),
     )
     async def import_upload(request: Request) -> ImportShape:
         """Lines of JSON, plain or gzip. Bad rows are skipped and told with their line numbers; a second import of the
-        same rows adds nothing. Imported choices start no run.
+        same rows adds nothing. Imported choices start no run. alpaca-eval may be one JSON list; its texts make their
+        generator a baseline (GET /api/v1/baselines).
         """
         given: dict[str, Any] = dict(request.query_params)
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
@@ -73,7 +77,9 @@ def routes(application: "Application") -> APIRouter:
                     await to_thread.run_sync(body.write, part)
                 report = await _import(application, body, "upload", options)
         skipped = [SkippedLine(line=s.line, reason=s.reason) for s in report.skipped]
-        return ImportShape(rows=report.rows, added=report.added, known=report.known, skipped=skipped)
+        return ImportShape(
+            rows=report.rows, added=report.added, known=report.known, skipped=skipped, models=dict(report.models)
+        )
 
     return router
 

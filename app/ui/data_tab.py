@@ -12,7 +12,7 @@ from app.ui.actions import Payload, bind, int_of, text_of
 from app.ui.html import loading, render
 from storage.errors import Invalid, PrefLoopError
 from storage.tables import Choice, Split
-from storage.transfer import FORMATS, ImportReport, import_file
+from storage.transfer import FORMATS, IMPORTS, ImportReport, import_file
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -32,9 +32,7 @@ class DataTab:
             with gr.Row(elem_classes="split"):
                 with gr.Column(elem_classes="card importer"):
                     gr.HTML(render("import_head.html"), apply_default_css=False)
-                    kind = gr.Dropdown(
-                        list(FORMATS), value=next(iter(FORMATS)), label="Format", elem_id="import-format"
-                    )
+                    kind = gr.Dropdown(list(IMPORTS), value=IMPORTS[0], label="Format", elem_id="import-format")
                     offered = gr.Checkbox(False, label="Let people label its prompts", elem_id="import-offered")
                     dropped = gr.File(label="File to import", show_label=False, elem_id="import-file", height=96)
                     report = gr.HTML(elem_id="import-report", apply_default_css=False)

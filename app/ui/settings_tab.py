@@ -1,4 +1,7 @@
-"""The Settings tab: what can be changed here, what is decided before the start, and when each takes effect."""
+"""The Settings tab: what can be changed here, what is decided before the start, and when each takes effect.
+
+Leaves out the rubrics, which have a page each (rubrics_page.py).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +9,7 @@ import gradio as gr
 
 from app.ui.actions import Payload, bind, text_of
 from app.ui.html import loading, render
+from app.ui.rubrics_page import RubricsPage
 from app.ui.train_tab import schedule_html
 
 if TYPE_CHECKING:
@@ -22,10 +26,11 @@ class SettingsTab:
 
     def build(self) -> None:
         with gr.Column(elem_id="page-settings", elem_classes="page"):
-            with gr.Row(elem_classes="split even"):
+            with gr.Row(elem_classes="split even listing"):
                 schedule = gr.HTML(elem_id="settings-schedule", elem_classes="card", apply_default_css=False)
                 facts = gr.HTML(elem_id="facts", elem_classes="card", apply_default_css=False)
-            started = gr.HTML(elem_id="started", elem_classes="card", apply_default_css=False)
+            RubricsPage(self._application).build()
+            started = gr.HTML(elem_id="started", elem_classes="card listing", apply_default_css=False)
             bind("refresh-settings", self.refresh, [schedule, facts, started])
             bind("set-schedule-here", self.set_schedule, [schedule])
 

@@ -1,6 +1,6 @@
 """The formats, by the names people give. A new one is a file with `parse` and `render`, and a line here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,8 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def get_format(name: str) -> Format:
-    """Raises Invalid naming those there are."""
+def get_format(name: str, *, of: Iterable[str] = FORMATS) -> Format:
+    """Raises Invalid naming those there are (`of`)."""
     if name not in FORMATS:
-        raise Invalid(f"There is no format {name!r}.", hint=f"Use one of {', '.join(FORMATS)}.")
+        raise Invalid(f"There is no format {name!r}.", hint=f"Use one of {', '.join(of)}.")
     return FORMATS[name]

@@ -3,10 +3,11 @@
 A bad row is skipped and reported; with `strict` one bad row refuses the file before anything is written. A file is
 stored a few rows at a time, so that people can go on labelling; one that was cut short is completed by the next
 import, because a row already here is never added again. Imported choices are not new choices: they trigger no run.
+Outputs of other models are read by outputs.py.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -16,50 +17,16 @@ from storage.database import Database
 from storage.errors import Invalid
 from storage.preferences import record_labeller
 from storage.tables import ImportedFile, Split
-from storage.transfer.formats import Format, get_format
+from storage.transfer import outputs
+from storage.transfer.formats import FORMATS, Format, get_format
 from storage.transfer.json_line import read_object
 from storage.transfer.reading import Line, read_lines, rewindable
+from storage.transfer.report import ImportReport, RefusedFile, SkippedRow
 from storage.transfer.rows import BadRow, PairRow, PromptRow
 from storage.transfer.storing import LABELLER, Origin, store_rows
 
 ROWS_PER_TRANSACTION = 100
-
-
-@dataclass(frozen=True)
-class SkippedRow:
-    """`line` counts from 1, blank lines included."""
-
-    line: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """`rows` that were read (blank lines are none), of which `added` are new and `skipped` could not be used."""
-
-    rows: int
-    added: int
-    skipped: list[SkippedRow]
-
-    @property
-    def known(self) -> int:
-        """Rows that were here already."""
-        return self.rows - self.added - len(self.skipped)
-
-
-class RefusedFile(Invalid):
-    """A strict import met bad rows; nothing was written. `report` lists them."""
-
-    code = "bad_rows"
-
-    def __init__(self, name: str, report: ImportReport) -> None:
-        first = report.skipped[0]
-        super().__init__(
-            f"{name} has {len(report.skipped)} bad rows of {report.rows} "
-            f"(first: line {first.line}: {first.reason}); nothing was imported.",
-            hint="Mend them, or import without --strict to skip them.",
-        )
-        self.report = report
+IMPORTS = (*FORMATS, outputs.FORMAT)
 
 
 def import_file(
@@ -74,15 +41,18 @@ def import_file(
     source: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
-    """Import a JSONL file, plain or gzip, in one of FORMATS; the rows already here are not added again.
+    """Import a JSONL file, plain or gzip, in one of IMPORTS; the rows already here are not added again.
 
     `split` is for every new prompt (else the row's own, else the hash of its group decides); `offered` puts the
     prompts before people, those imported earlier too. `source` names the prompts' origin (default: import:<digest>).
     `on_progress(done, total)` counts rows.
     Raises NotFound (no such file), Invalid (unknown format, damaged gzip, no rows) and, when `strict`, RefusedFile.
     """
-    kind = get_format(format)
     name = name or (Path(path_or_stream).name if isinstance(path_or_stream, str | Path) else "upload")
+    if format == outputs.FORMAT:
+        _refuse_for_outputs(split=split, offered=offered)
+        return _import_outputs(database, path_or_stream, name=name, strict=strict, on_progress=on_progress)
+    kind = get_format(format, of=IMPORTS)
     with rewindable(path_or_stream) as file:
         checked, digest = _check(file, kind)
         if not checked.rows:
@@ -98,6 +68,33 @@ def import_file(
     report = ImportReport(checked.rows, added, checked.skipped)
     if imported is None or imported.format != kind.name:
         _record_file(database, digest=digest, name=name, format=kind.name, report=report)
+    return report
+
+
+def _refuse_for_outputs(*, split: Split | None, offered: bool) -> None:
+    if split is not None or offered:
+        raise Invalid(
+            f"A file of the format {outputs.FORMAT} adds no prompts, so none can be put before people or in a split.",
+            hint="Import its texts without that, and prompts of your own by the format prompts.",
+        )
+
+
+def _import_outputs(
+    database: Database,
+    path_or_stream: str | Path | IO[bytes],
+    *,
+    name: str,
+    strict: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> ImportReport:
+    with rewindable(path_or_stream) as file:
+        report, digest = outputs.import_outputs(database, file, name=name, strict=strict, on_progress=on_progress)
+    with database.read() as session:
+        imported = session.get(ImportedFile, digest)
+    if imported is None or report.added:
+        before = imported.added if imported else 0
+        whole = replace(report, added=before + report.added)
+        _record_file(database, digest=digest, name=name, format=outputs.FORMAT, report=whole)
     return report
 
 

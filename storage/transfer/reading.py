@@ -18,6 +18,7 @@ from storage.transfer.rows import BadRow
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_LINE_BYTES = 16 * 2**20
+MAX_WHOLE_BYTES = 256 * 2**20  # of a file that is one list and cannot be read line by line
 _SPOOL_BYTES = 8 * 2**20
 
 
@@ -76,6 +77,20 @@ def read_lines(file: IO[bytes]) -> Iterator[Line]:
         raise Invalid(
             f"The gzip file is damaged after line {number} ({error}).", hint="Download it again, or unpack it first."
         ) from error
+
+
+def read_whole(file: IO[bytes]) -> bytes:
+    """All of it, unpacked, without a byte-order mark. Raises Invalid when it is too large or a damaged gzip file."""
+    file.seek(0)
+    zipped = file.read(2) == GZIP_MAGIC
+    file.seek(0)
+    try:
+        whole = (gzip.GzipFile(fileobj=file, mode="rb") if zipped else file).read(MAX_WHOLE_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Invalid(f"The gzip file is damaged ({error}).", hint="Download it again, or unpack it first.") from error
+    if len(whole) > MAX_WHOLE_BYTES:
+        raise Invalid(f"The file is larger than {MAX_WHOLE_BYTES // 2**20} MiB.", hint="Divide it into several.")
+    return whole.removeprefix(b"\xef\xbb\xbf")
 
 
 def _skip_rest(stream: IO[bytes], whole: bytes) -> None:

@@ -14,13 +14,17 @@ from judging import reply, serving
 
 from app import cli
 from app.project import bind_model
+from app.verdicts import find_point
 from storage.database import Database
 from storage.errors import Invalid
 from storage.evaluations import list_evaluations, verdicts_of
 from storage.prompts import record_prompt
 from storage.tables import Judge, Split, VerdictKind
+from storage.transfer import import_file
 from trainer.evaluation.judged_texts import build_cases, chosen_texts, texts_of_file
-from trainer.evaluation.judging import JudgeOptions, opened
+from trainer.evaluation.judges.opening import JudgeOptions
+from trainer.evaluation.judges.rubric_shelf import RubricShelf
+from trainer.evaluation.judging import opened
 
 Evaluate = Callable[..., dict[str, Any]]
 QUESTIONS = [f"What is {word}?" for word in ("air", "fire", "water", "earth", "time", "space", "sleep", "salt")]
@@ -123,6 +127,48 @@ def test_a_judge_that_cannot_be_used_is_refused_in_one_line(
 ) -> None:
     found = evaluate(*arguments)
     assert found["status"] == 1 and told in found["errors"]
+
+
+def test_imported_outputs_are_a_baseline_and_the_record_names_the_model(
+    evaluate: Evaluate, project: Path, database: Database
+) -> None:
+    rows = [{"instruction": question, "output": f"Re: {question}", "generator": "gpt-x"} for question in QUESTIONS[:6]]
+    (project / "theirs.json").write_text(json.dumps(rows))
+    assert import_file(database, path_or_stream=project / "theirs.json", format="alpaca-eval").added == 6
+    found = evaluate("--judge", "similarity", "--baseline", "outside:gpt-x")
+    assert (found["status"], found["verdicts"]["loss"], found["baseline"]) == (0, 6, "outside:gpt-x"), found["errors"]
+    with database.read() as session:
+        (stored,) = list_evaluations(session)
+        texts = [verdict.texts["baseline"] for verdict in verdicts_of(session, found["evaluation"])]
+        assert find_point(session, str(stored.id)).baseline == "gpt-x (imported)"  # type: ignore[union-attr]
+    assert stored.baseline == "outside:gpt-x" and sorted(texts) == sorted(row["output"] for row in rows)
+
+
+def test_a_rubric_of_the_project_is_gone_by_and_the_record_and_its_version_stay(
+    evaluate: Evaluate, project: Path, database: Database
+) -> None:
+    shelf = RubricShelf(project / "data")
+    mine = shelf.save(shelf.find("helpful").text.replace("This counts most.", "Only this counts."))
+    with serving(rule=lambda payload: reply("Reasons.\n[[tie]]")) as fake:
+        found = evaluate("--judge", f"{fake.url}#m", "--way", "text", "--rubric", "helpful")
+    assert found["status"] == 0, found["errors"]
+    assert all("Only this counts." in str(payload["messages"]) for payload in fake.seen)
+    (project / "data" / "rubrics" / "helpful.toml").unlink()
+    with database.read() as session:
+        (stored,) = list_evaluations(session)
+        point = find_point(session, str(stored.id))
+    assert stored.config["rubric"] == {"name": "helpful", "digest": mine.rubric.digest} == found["rubric"]
+    assert point is not None and point.rubric is not None
+    assert shelf.find(f"{point.rubric.name}@{point.rubric.digest}").text == mine.text
+
+
+def test_a_judge_that_goes_by_no_rubric_is_the_same_judge_whatever_one_is_named(
+    evaluate: Evaluate, database: Database
+) -> None:
+    found = [evaluate("--judge", "similarity", "--rubric", name) for name in ("helpful", "correct")]
+    assert [one["rubric"] for one in found] == [None, None]
+    with database.read() as session:
+        assert len({one.judge_id for one in list_evaluations(session)}) == 1
 
 
 def test_a_file_of_outputs_is_matched_by_the_text_of_the_prompt(tmp_path: Path) -> None:

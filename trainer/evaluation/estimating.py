@@ -5,7 +5,7 @@ yet, so calls and tokens are at most these. Money is told twice: likely, and the
 tokenizer (budget.py). Once the texts are there, the evaluation tells the same anew, exactly (protocol.estimate_cases).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainer.evaluation.judges.base import Ask, Comparison, Kind, Messages
@@ -28,32 +28,37 @@ class Expected:
 
 
 def estimate_before(
-    prompts: Sequence[Expected], *, kind: Kind, rubric: Rubric, prices: Prices, sample_tokens: int
+    prompts: Sequence[Expected], *, kind: Kind, rubric: Rubric | None, prices: Prices, sample_tokens: int
 ) -> Estimate:
-    """Of judging `prompts`, in both orders where the judge sees one. `sample_tokens` is the longest sample's length."""
+    """Of judging `prompts`, in both orders where the judge sees one. `sample_tokens` is the longest sample's length.
+
+    The rubric is needed for the kinds that are asked by one.
+    """
     if kind in ("reward_model", "similarity"):
         return Estimate(len(prompts))
     likely = "x" * (CHARACTERS_PER_TOKEN * sample_tokens)
     written = MAX_TOKENS["json"] if kind == "endpoint" else 0
     found = estimate(_calls(prompts, kind, rubric, likely), max_output=written, prices=prices)
-    if not found.cost:
+    if not found.cost or rubric is None:
         return found
     longest = estimate(_calls(prompts, kind, rubric, WIDEST * rubric.longest_text), max_output=written, prices=prices)
     return replace(found, most=longest.most)
 
 
-def _calls(prompts: Sequence[Expected], kind: Kind, rubric: Rubric, sample: str) -> list[list[Mapping[str, str]]]:
+def _calls(
+    prompts: Sequence[Expected], kind: Kind, rubric: Rubric | None, sample: str
+) -> Iterator[list[Mapping[str, str]]]:
     """The messages of every call; what the rubric does not fit costs nothing and is told as invalid later."""
-    calls: list[list[Mapping[str, str]]] = []
     for prompt in prompts:
         given = Comparison(prompt.messages, sample, prompt.baseline or sample, prompt.reference)
         for one in (given, given.changed()):
             if kind == "starter":
                 asked = starters.judge_messages(one.messages, one.first, one.second)
-                calls.append([{"role": turn["role"], "content": turn["content"]} for turn in asked])
+                yield [{"role": turn["role"], "content": turn["content"]} for turn in asked]
                 continue
+            if rubric is None:
+                raise ValueError(f"a judge of the kind {kind!r} is asked by a rubric; give one")
             try:
-                calls.append(list(judge_messages(rubric, Ask(one, new_fence()), FORMS[kind])))
+                yield list(judge_messages(rubric, Ask(one, new_fence()), FORMS[kind]))
             except RubricError:
                 continue
-    return calls

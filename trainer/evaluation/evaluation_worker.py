@@ -28,7 +28,8 @@ from storage.tables import Evaluation, RunStatus
 from trainer.evaluation.judged_rows import record_finished
 from trainer.evaluation.judged_texts import gather_cases
 from trainer.evaluation.judges.budget import Estimate
-from trainer.evaluation.judging import JudgeOptions, Place, evaluate_by_judge
+from trainer.evaluation.judges.opening import RUBRIC, JudgeOptions
+from trainer.evaluation.judging import Place, evaluate_by_judge
 from trainer.evaluation.people_texts import drawn_pairs
 from trainer.reporter import Stopped
 
@@ -81,6 +82,7 @@ class EvaluationWorker:
         asked, judging = self._evaluation.config["asked"], self._evaluation.config["judging"]
         options = JudgeOptions(
             [judging["source"]],
+            rubric=asked.get("rubric") or RUBRIC,
             prices=(judging["price_read"], judging["price_written"]),
             budget=judging["budget"],
             key=self._key,

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 from trainer.evaluation.agreement import KAPPA_ITEMS, KAPPA_LEAST
 from trainer.evaluation.judges.base import Judge, Usage
-from trainer.evaluation.judges.budget import Prices
 from trainer.evaluation.judges.cache import FILE, ReplyCache
-from trainer.evaluation.judges.identity import ASKED_BY_RUBRIC, judge_id
-from trainer.evaluation.judges.named import JudgeSettings, close_judges, open_judges
+from trainer.evaluation.judges.identity import judge_id
+from trainer.evaluation.judges.named import close_judges
+from trainer.evaluation.judges.opening import JudgeOptions, open_asked
 from trainer.evaluation.judges.panel import Panel
-from trainer.evaluation.judges.rubric import Rubric, read_rubric
+from trainer.evaluation.judges.rubric import Rubric
 from trainer.evaluation.judges.transport import JudgeRefused, Patience
 from trainer.evaluation.people import Choice, PeopleAgreement, measure_agreement
 from trainer.evaluation.plain import plain
@@ -208,26 +208,22 @@ def opened_judge(options: GateOptions, *, data_dir: Path, device: str, base: str
 def _open(
     source: str, options: GateOptions, cache: ReplyCache, stack: ExitStack, *, data_dir: Path, device: str, base: str
 ) -> GateJudge:
-    rubric = read_rubric(options.rubric)
-    settings = JudgeSettings(
-        rubric,
+    asked = JudgeOptions(
+        [source],
+        rubric=options.rubric,
         way=options.way,
-        device=device,
-        base=base,
         key=options.key,
-        prices=Prices(*options.prices),
+        prices=options.prices,
         budget=options.budget,
         patience=PATIENCE,
     )
-    own = data_dir / "checkpoints" / source  # a checkpoint by its id
-    judge = open_judges([str(own) if own.is_dir() else source], settings, cache, rule="majority")
+    judge, rubric = open_asked(asked, cache, data_dir=data_dir, device=device, base=base)
     stack.callback(close_judges, judge)
     if judge.kind == "starter" and not options.starter:
         raise ValueError("it knows the starter's descendants only; name another with PREFLOOP_GATE_JUDGE")
     if not judge.revision:  # asked here, because a folder that is not there is refused by it
         raise ValueError("it has no revision, so its replies could not be told from another's")
-    asked_by = rubric if judge.kind in ASKED_BY_RUBRIC else None
-    return GateJudge(judge, asked_by, cache, for_people=options.for_people)
+    return GateJudge(judge, rubric, cache, for_people=options.for_people)
 
 
 def _why_none(options: GateOptions) -> str:

@@ -14,7 +14,7 @@ KEPT = ("orders", "rubric", "replies", "trusted", "alarms", "notes", "calls")  #
 def record_finished(session: Session, finished: Finished, evaluation: Evaluation) -> int:
     """The verdicts, and `evaluation`, new or of the queue, as succeeded; its id."""
     judge, figures = finished.judge, finished.figures
-    identity = judge_id(judge, figures["rubric"]["digest"])
+    identity = judge_id(judge, figures["rubric"]["digest"] if figures["rubric"] else "")
     asked = evaluation.config.get("asked", {})  # of the queue: the name that people choose this judge by
     config = {"name": asked.get("judge", judge.name), "asks": judge.name, "rubric": figures["rubric"]}
     record_judge(session, judge_id=identity, kind=judge.kind, revision=judge.revision, config=config)

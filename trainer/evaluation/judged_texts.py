@@ -1,4 +1,4 @@
-"""The texts that a judge is given to compare: one sample of a checkpoint, chosen texts, or a file of outputs.
+"""The texts that a judge is given to compare: samples of a checkpoint, chosen texts, an outside model's or a file's.
 
 Samples are those of the gate where it has made them: judging a checkpoint that the gate has seen samples nothing. And
 what a checkpoint wrote is kept, so that the same evaluation loads no model the second time, nor torch.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from storage.checkpoints import INITIAL, get_checkpoint
 from storage.database import Database
 from storage.errors import Invalid
+from storage.outside import outside_model, outside_texts
 from storage.pairs import preference_pairs
 from storage.prompts import get_prompt, offered_prompts
 from storage.tables import CheckpointKind, Split
@@ -54,8 +55,12 @@ def gather_cases(
         return {int(prompt_id): text for prompt_id, text in json.loads(kept.read_text(encoding="utf-8")).items()}
 
     ours, file = texts_of(candidate), Path(baseline)
+    outside = outside_model(baseline)
     if baseline == CHOSEN:
         theirs = chosen_texts(database)
+    elif outside is not None:
+        with database.read() as session:
+            theirs = outside_texts(session, outside)
     elif file.is_file():
         theirs = texts_of_file(file, _asked_of(database, ours))
     else:
@@ -66,7 +71,7 @@ def gather_cases(
             f"None of the {len(ours)} held-out prompts has a text of {baseline!r}.",
             hint="Take more prompts, or another baseline.",
         )
-    return cases, f"file:{file.name}" if file.is_file() else baseline
+    return cases, f"file:{file.name}" if outside is None and file.is_file() else baseline
 
 
 def load_side(

@@ -15,30 +15,16 @@ from storage.database import Database
 from storage.errors import Invalid, PrefLoopError, Unavailable
 from trainer.evaluation.judged_texts import gather_cases
 from trainer.evaluation.judges.base import Judge
-from trainer.evaluation.judges.budget import BudgetSpent, Estimate, Prices
+from trainer.evaluation.judges.budget import BudgetSpent, Estimate
 from trainer.evaluation.judges.cache import FILE, ReplyCache
 from trainer.evaluation.judges.drift import check_drift
-from trainer.evaluation.judges.named import JudgeSettings, close_judges, open_judges
-from trainer.evaluation.judges.panel import Panel, Rule
-from trainer.evaluation.judges.rubric import Rubric, read_rubric
+from trainer.evaluation.judges.named import close_judges
+from trainer.evaluation.judges.opening import JudgeOptions, open_asked
+from trainer.evaluation.judges.panel import Panel
+from trainer.evaluation.judges.rubric import Rubric
 from trainer.evaluation.judges.transport import JudgeRefused
-from trainer.evaluation.protocol import Case, Judged, Orders, estimate_cases, judge_cases
+from trainer.evaluation.protocol import Case, Judged, estimate_cases, judge_cases
 from trainer.evaluation.protocol_report import protocol_figures
-
-
-@dataclass(frozen=True)
-class JudgeOptions:
-    """Who is asked, and how. Prices are of a million tokens read and written; the key is never stored."""
-
-    judges: Sequence[str]
-    rubric: str = "helpful"
-    way: str = "auto"
-    rule: Rule = "majority"
-    orders: Orders = "both"
-    prices: tuple[float, float] = (0.0, 0.0)
-    budget: float | None = None
-    concurrency: int = 8
-    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,10 +50,10 @@ class Told(Protocol):
 
 @dataclass(frozen=True)
 class Bench:
-    """An opened judge with its rubric and its stored replies."""
+    """An opened judge with its stored replies, and its rubric where it is asked by one."""
 
     judge: Judge | Panel
-    rubric: Rubric
+    rubric: Rubric | None
     cache: ReplyCache
     options: JudgeOptions
 
@@ -86,8 +72,9 @@ def evaluate_by_judge(
 ) -> Finished:
     """One unselected sample a side and held-out prompt, judged.
 
-    The baseline is a checkpoint id, "initial", "chosen" for the data's chosen texts, or a file of outputs. Raises
-    Invalid for what cannot be used, Unavailable where the budget ended it, Stopped once told.should_stop() is true.
+    The baseline is a checkpoint id, "initial", "chosen" for the data's chosen texts, "outside:MODEL" for imported
+    outputs, or a file of outputs. Raises Invalid for what cannot be used, Unavailable where the budget ended it, and
+    Stopped once told.should_stop() is true.
     """
     with opened(place.data_dir, options, device=place.device, base=place.model_source) as bench:
         told.stage("loading the checkpoints", 0, 0)
@@ -113,9 +100,7 @@ def opened(data_dir: Path, options: JudgeOptions, *, device: str, base: str) -> 
         raise Invalid(f"There is no order {options.orders!r}.", hint="Use both or one.")
     with ReplyCache(data_dir / FILE) as cache:
         with _refusals_told():
-            own = [data_dir / "checkpoints" / name for name in options.judges]  # checkpoints by their ids
-            sources = [str(at) if at.is_dir() else name for name, at in zip(options.judges, own, strict=True)]
-            judge, rubric = _open(sources, options, cache, device=device, base=base)
+            judge, rubric = open_asked(options, cache, data_dir=data_dir, device=device, base=base)
         try:
             with _refusals_told():
                 if not judge.revision:  # asked here, because a folder that is not there is refused by it
@@ -144,7 +129,7 @@ def judge_bench(bench: Bench, cases: Sequence[Case], *, candidate: str, baseline
             why = str(error).rstrip(".")
             raise Unavailable(f"Not finished: {why}.", hint="The same evaluation goes on from there.") from error
     figures = protocol_figures(judged, judge, candidate=candidate, baseline=baseline)
-    figures["rubric"] = {"name": rubric.name, "digest": rubric.digest}
+    figures["rubric"] = {"name": rubric.name, "digest": rubric.digest} if rubric else None
     figures["drift"] = drift
     figures["alarms"] += [
         f"{one['judge']} is now {one['now']}: it agrees with {one['before']} on {one['agree']} of {one['n']} pairs."
@@ -152,23 +137,6 @@ def judge_bench(bench: Bench, cases: Sequence[Case], *, candidate: str, baseline
         if one["alarm"]
     ]
     return Finished(judge, judged, figures)
-
-
-def _open(
-    sources: Sequence[str], options: JudgeOptions, cache: ReplyCache, *, device: str, base: str
-) -> tuple[Judge | Panel, Rubric]:
-    rubric = read_rubric(options.rubric)
-    settings = JudgeSettings(
-        rubric,
-        way=options.way,
-        device=device,
-        base=base,
-        key=options.key,
-        prices=Prices(*options.prices),
-        budget=options.budget,
-        concurrency=options.concurrency,
-    )
-    return open_judges(sources, settings, cache, rule=options.rule), rubric
 
 
 def _drifts(judge: Judge | Panel, cache: ReplyCache, judged: Judged, stop: Callable[[], bool]) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@
   const EVERY_MS = { overview: 4000, train: 2000, "win-rates": 15000 };
   const STUCK_MS = 60000;
   const READ_MS = 250; // a pair cannot be chosen sooner: the second half of a double press is no choice
-  const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"], LOOKS = ["run-detail", "verdicts"];
+  const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"], LOOKS = ["run-detail", "verdicts", "rubric"];
   const AFTER = { say: ["refresh-chat", ...OPENS], regenerate: ["refresh-chat", ...OPENS],
     "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS], "own-prompt": ["choose", "undo", "refresh-label"],
     "pick-baseline": ["refresh-win-rates"], "pick-board": ["refresh-win-rates"], "refresh-win-rates": ["pick-baseline", "pick-board"],
-    verdicts: ["judge-verdict"], "judge-verdict": ["verdicts"] };
+    verdicts: ["judge-verdict"], "judge-verdict": ["verdicts"], rubric: ["save-rubric"], "check-rubric": ["save-rubric"], "save-rubric": ["check-rubric", "rubric"] };
   const pending = {}, underway = {}, refreshed = {}, clientIds = {};
   let shown = { id: "", at: 0 }, waiting = null, said = "", looked = "", polled = "";
 
@@ -99,10 +99,10 @@
     requestAnimationFrame(() => window.dispatchEvent(new Event("resize"))); // charts drawn while hidden
   }
 
-  // The page of one run or evaluation; hidden while it still shows another.
+  // The page of one run, evaluation or rubric; hidden while it still shows another.
   function look(page, item) {
     if (!item) return;
-    const asked = (page === "train" && send("run-detail", { run: item })) || (page === "win-rates" && send("verdicts", { evaluation: item }));
+    const asked = (page === "train" && send("run-detail", { run: item })) || (page === "win-rates" && send("verdicts", { evaluation: item })) || (page === "settings" && send("rubric", { rubric: item }));
     if (asked) looked = location.hash;
   }
 
@@ -232,6 +232,7 @@
     if (action === "reason") return void addReason();
     if (action === "undo") return void undo();
     if (action === "whole") return void whole(element);
+    if (action === "to-line") return void toLine($("#rubric-source"), Number(payload.line));
     if (action === "edit-reply") return void editReply(element.closest(".turn"));
     if (question && !confirm(question)) return;
     if (action === "regenerate") document.body.classList.add("is-replying");
@@ -243,7 +244,8 @@
     const form = event.target.closest?.("form[data-action]");
     if (!form) return;
     event.preventDefault();
-    const { action, ...payload } = form.dataset;
+    const { action: usual, ...payload } = form.dataset;
+    const action = event.submitter?.dataset.as ?? usual; // a form may have a second button
     for (const [name, value] of new FormData(form, event.submitter)) payload[name] = value;
     if (action === "say" && !payload.text.trim()) return;
     if (!send(action, payload)) return;
@@ -283,6 +285,14 @@
     const open = button.closest("tr").classList.toggle("open");
     button.setAttribute("aria-expanded", open);
     button.textContent = open ? "Shorter" : "Whole texts";
+  }
+
+  // Selects a line of the text, counted from 1.
+  function toLine(box, number) {
+    const lines = box.value.split("\n"), start = lines.slice(0, number - 1).join("\n").length + (number > 1);
+    box.focus();
+    box.setSelectionRange(start, start + (lines[number - 1] ?? "").length);
+    box.scrollTop = (box.scrollHeight * (number - 4)) / lines.length;
   }
 
   // A message that was not taken (the model still loads) is no message lost.

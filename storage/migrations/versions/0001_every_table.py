@@ -212,6 +212,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("prompt_id", sa.Integer(), nullable=False),
         sa.Column("checkpoint_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("outside_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("text", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("turns", sa.JSON(), nullable=True),
         sa.Column("seed", sa.Integer(), nullable=True),
@@ -232,6 +233,7 @@ def upgrade() -> None:
     with op.batch_alter_table("completion", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_completion_checkpoint_id"), ["checkpoint_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_completion_prompt_id"), ["prompt_id"], unique=False)
+        batch_op.create_index("one_text_of_an_outside_model", ["outside_model", "prompt_id"], unique=True)
 
     op.create_table(
         "deployment",

@@ -18,6 +18,7 @@ from app.equal_length import EqualLength
 from app.evaluations import Evaluations
 from app.labelling import Labelling
 from app.promotion import Promotion
+from app.rubrics import Rubrics
 from app.runs import Runs
 from app.settings import Settings
 from app.win_rates import WinRates
@@ -64,6 +65,7 @@ class Parts:
         self.evaluations = Evaluations(self.database, self.settings)
         self.chat = Chat(self.database, self.engine, sampling=SAMPLING)
         self.win_rates, self.equal_length = WinRates(self.database), EqualLength(self.database)
+        self.rubrics = Rubrics(self.database, self.data_dir)
 
     def serve_initial(self) -> None:
         with self.database.write() as session:

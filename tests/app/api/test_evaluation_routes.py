@@ -1,5 +1,6 @@
 """Evaluations by a judge over HTTP: who may judge, what it takes, start, watch, stop; a typed address is no judge."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,10 @@ def test_a_judge_that_was_not_offered_is_refused_naming_those_that_are(client: T
         ({"baseline": "chosen"}, 422, "chosen text"),
         ({"baseline": "/etc/passwd"}, 404, "passwd"),
         ({"baseline": "chosen", "judge": "people"}, 422, "People compare two checkpoints"),
+        ({"baseline": "file:/etc/passwd"}, 404, "passwd"),
+        ({"baseline": "outside:nobody"}, 404, "nobody"),
+        ({"candidate": "outside:nobody"}, 404, "nobody"),
+        ({"baseline": "outside:nobody", "judge": "people"}, 422, "People compare two checkpoints"),
         ({"prompts": 7}, 422, "prompts"),
         ({"prompts": 301}, 422, "prompts"),
     ],
@@ -97,6 +102,27 @@ def test_the_estimate_tells_calls_tokens_and_the_most_it_can_cost_and_starts_not
     assert told["cost"] == pytest.approx(told["input_tokens"] * 2.0 / 1e6)
     assert told["cost"] < told["most"] <= told["budget"] == 5
     assert client.get(PATH).json()["items"] == []
+
+
+def import_outputs(client: TestClient, generator: str = "gpt-x") -> Any:
+    asked = [p["messages"][0]["content"] for p in client.get("/api/v1/prompts?split=heldout").json()["items"]]
+    rows = [{"instruction": text, "output": "One.", "generator": generator} for text in [*asked, "Which?"]]
+    files = {"file": ("outputs.json", json.dumps(rows, indent=1))}
+    return client.post("/api/v1/imports", data={"format": "alpaca-eval"}, files=files)
+
+
+def test_imported_outputs_are_a_baseline_whose_texts_are_known(client: TestClient) -> None:
+    first, again = import_outputs(client).json(), import_outputs(client).json()
+    assert (first["rows"], first["added"], first["models"]) == (3, 2, {"gpt-x": 2})
+    assert [skipped["line"] for skipped in first["skipped"]] == [12]
+    assert (again["added"], again["known"]) == (0, 2)
+    offered = {one["id"]: one for one in client.get("/api/v1/baselines").json()["items"]}
+    assert offered["outside:gpt-x"] == {"id": "outside:gpt-x", "name": "gpt-x", "kind": "outside", "prompts": 2}
+    assert "dpo-0001" in offered and "reward_model-0001" not in offered
+    sampled, known = (post(client, f"{PATH}/estimate", baseline=b).json() for b in ("initial", "outside:gpt-x"))
+    assert known["calls"] == sampled["calls"] == 4 and known["input_tokens"] < sampled["input_tokens"]
+    made = post(client, baseline="outside:gpt-x")
+    assert made.status_code == 201 and made.json()["baseline"] == "outside:gpt-x"
 
 
 @pytest.mark.parametrize("judge", ["similarity", "reward_model-0001"])

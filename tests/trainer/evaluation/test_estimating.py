@@ -6,7 +6,7 @@ import pytest
 
 from trainer.evaluation.estimating import Expected, estimate_before
 from trainer.evaluation.judges.budget import CHARACTERS_PER_TOKEN, Prices
-from trainer.evaluation.judges.rubric import read_rubric
+from trainer.evaluation.judges.rubric_shelf import read_rubric
 from trainer.starter.judge.form import LONGEST_COMPLETION
 
 RUBRIC = read_rubric("helpful")

@@ -6,7 +6,7 @@ the whole of what was set aside is.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +49,13 @@ class Estimate:
         return Estimate(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))  # type: ignore[arg-type]
 
 
-def estimate(conversations: Sequence[Sequence[Mapping[str, str]]], *, max_output: int, prices: Prices) -> Estimate:
+def estimate(conversations: Iterable[Sequence[Mapping[str, str]]], *, max_output: int, prices: Prices) -> Estimate:
     """Of one call per conversation. A token is at least a byte of text, which bounds the cost without a tokenizer."""
-    likely = sum(_likely_tokens(messages) for messages in conversations)
-    most = sum(most_tokens(messages) for messages in conversations)
-    written = max_output * len(conversations)
-    return Estimate(len(conversations), likely, written, prices.of(likely, written), prices.of(most, written))
+    calls = likely = most = 0
+    for messages in conversations:
+        calls, likely, most = calls + 1, likely + _likely_tokens(messages), most + most_tokens(messages)
+    written = max_output * calls
+    return Estimate(calls, likely, written, prices.of(likely, written), prices.of(most, written))
 
 
 def most_tokens(messages: Sequence[Mapping[str, str]]) -> int:

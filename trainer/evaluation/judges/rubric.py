@@ -1,35 +1,31 @@
 """Rubrics: files that say what a language model judges by, and how a comparison is put to it.
 
-A rubric is a TOML file (see trainer/evaluation/rubrics); its version is the SHA-256 of its content. Every text under
-judgement stands between lines that begin with a random code, the fence, which no author can know; should a text hold it
-all the same, it is replaced. The same number of characters is kept of both texts, with a mark where something was cut.
-Slots are filled in one pass, so that a text that looks like a slot stays text. Leaves out the verdict's meaning
-(parsing.py), whose grammar the closing instruction asks for.
+A rubric's version is the SHA-256 of its content. Every text under judgement stands between lines that begin with a
+random code, the fence, which no author can know; should a text hold it all the same, it is replaced. The same number of
+characters is kept of both texts, with a mark where something was cut. Slots are filled in one pass, so that a text that
+looks like a slot stays text, and the system message holds nothing but the rubric. Leaves out reading the files
+(rubric_text.py), where they lie (rubric_shelf.py) and the verdict's meaning (parsing.py), whose grammar the closing
+instruction asks for.
 """
 
 import hashlib
 import json
 import re
 import secrets
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from trainer.evaluation.judges.base import Ask, Comparison, Said
 from trainer.evaluation.judges.parsing import NAMES
 
-RUBRICS = Path(__file__).parents[1] / "rubrics"
 CUT = "\n[truncated]\n"
 KEY_FENCE = "\0fence\0"  # stands for the random one where a call is identified
 
 Form = Literal["word", "reasons", "json"]
 SYSTEM_SLOTS = frozenset({"criteria"})
 USER_SLOTS = frozenset({"fence", "prompt", "first", "second", "reference"})
-_SLOT = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-_TYPES: dict[str, type] = {"name": str, "system": str, "user": str, "turns": str, "reference": str, "ties": bool}
-_TYPES |= {"longest_prompt": int, "longest_text": int, "criteria": list}
+SLOT = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 class RubricError(ValueError):
@@ -59,53 +55,6 @@ class Rubric:
     def names(self) -> dict[str, Said]:
         """The verdicts it knows, by the names that the judge writes."""
         return {name: said for name, said in NAMES.items() if self.ties or said is not Said.tie}
-
-
-def read_rubric(source: str | Path) -> Rubric:
-    """The rubric of a file, or the one of ours with this name. Raises RubricError naming the file and the field."""
-    path = Path(source)
-    if not path.exists() and (RUBRICS / f"{source}.toml").is_file():
-        path = RUBRICS / f"{source}.toml"
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join(sorted(file.stem for file in RUBRICS.glob("*.toml")))
-        raise RubricError(f"There is no rubric {str(source)!r}; give a file, or one of {known}.") from error
-    except ValueError as error:  # not TOML, or not UTF-8
-        raise RubricError(
-            f"{path} is not a rubric: {error}. Start from a copy of {RUBRICS / 'helpful.toml'}."
-        ) from error
-    return _checked(given, path)
-
-
-def _checked(given: dict[str, Any], path: Path) -> Rubric:
-    if unknown := sorted(set(given) - set(_TYPES)):
-        raise RubricError(f"{path} sets {', '.join(unknown)}; a rubric has {', '.join(_TYPES)}.")
-    if missing := [key for key in ("name", "system", "user", "criteria") if not given.get(key)]:
-        raise RubricError(f"{path} has no {', '.join(missing)}.")
-    for key, value in given.items():
-        if type(value) is not _TYPES[key]:
-            raise RubricError(f"{path}: {key} is {value!r}; it must be of type {_TYPES[key].__name__}.")
-    if not all(isinstance(line, str) and line.strip() for line in given["criteria"]):
-        raise RubricError(f"{path}: criteria must be a list of texts, one sentence or two each.")
-    for key, allowed in (("turns", ("single", "multi")), ("reference", ("never", "if_given", "required"))):
-        if key in given and given[key] not in allowed:
-            raise RubricError(f"{path}: {key} is {given[key]!r}; use one of {', '.join(allowed)}.")
-    for key in ("longest_prompt", "longest_text"):
-        if given.get(key, 1_000) < 100:
-            raise RubricError(f"{path}: {key} is {given[key]}; keep at least 100 characters.")
-    rubric = Rubric(**{**given, "criteria": tuple(given["criteria"])})
-    for key, text, known in (("system", rubric.system, SYSTEM_SLOTS), ("user", rubric.user, USER_SLOTS)):
-        slots = set(_SLOT.findall(text))
-        if wrong := sorted(slots - known):
-            raise RubricError(f"{path}: {key} has the slot {wrong[0]!r}; it may have {', '.join(sorted(known))}.")
-    if lost := sorted(_required(rubric) - set(_SLOT.findall(rubric.user))):
-        raise RubricError(f"{path}: user has no slot {{{{{lost[0]}}}}}, so the judge would not see it.")
-    return rubric
-
-
-def _required(rubric: Rubric) -> set[str]:
-    return {"prompt", "first", "second"} | ({"reference"} if rubric.reference != "never" else set())
 
 
 def new_fence() -> str:
@@ -172,7 +121,7 @@ def closing(rubric: Rubric, form: Form) -> str:
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Every slot replaced by its value, in one pass: what is filled in is never looked at again."""
-    return _SLOT.sub(lambda match: values[match[1]], template)
+    return SLOT.sub(lambda match: values[match[1]], template)
 
 
 def capped(text: str, longest: int) -> str:

@@ -16,7 +16,7 @@ from trainer.evaluation.judges.cache import ReplyCache
 from trainer.evaluation.judges.endpoint import EndpointJudge, Way
 from trainer.evaluation.judges.named import JudgeSettings, open_judge
 from trainer.evaluation.judges.offered import offered_way
-from trainer.evaluation.judges.rubric import read_rubric
+from trainer.evaluation.judges.rubric_shelf import read_rubric
 from trainer.evaluation.judges.transport import JudgeRefused, Patience, retry_after
 from trainer.reporter import Stopped
 

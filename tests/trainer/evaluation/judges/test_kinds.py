@@ -12,7 +12,7 @@ from trainer.evaluation.judges.cache import ReplyCache
 from trainer.evaluation.judges.drift import check_drift
 from trainer.evaluation.judges.named import JudgeSettings, open_judge, open_judges
 from trainer.evaluation.judges.panel import Panel, Rule
-from trainer.evaluation.judges.rubric import read_rubric
+from trainer.evaluation.judges.rubric_shelf import read_rubric
 from trainer.evaluation.judges.similarity import SimilarityJudge, chrf
 
 ASKED = ({"role": "user", "content": "What is the capital of France?"},)

@@ -14,7 +14,8 @@ from trainer.evaluation.judges.base import Ask, Comparison, Reply, Said
 from trainer.evaluation.judges.cache import ReplyCache
 from trainer.evaluation.judges.local import LocalJudge
 from trainer.evaluation.judges.reward_model import RewardModelJudge
-from trainer.evaluation.judges.rubric import Rubric, read_rubric
+from trainer.evaluation.judges.rubric import Rubric
+from trainer.evaluation.judges.rubric_shelf import read_rubric
 from trainer.evaluation.judges.spelling import spellings
 from trainer.evaluation.judges.starter import StarterJudge, is_starter_judge
 from trainer.evaluation.judges.verdict_logprobs import can_share, continuation_logprobs

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from trainer.evaluation.judges.base import Ask, Comparison
-from trainer.evaluation.judges.rubric import RUBRICS, RubricError, judge_messages, new_fence, read_rubric
+from trainer.evaluation.judges.rubric import RubricError, judge_messages, new_fence
+from trainer.evaluation.judges.rubric_shelf import PACKAGED, read_rubric
 
 ASKED = ({"role": "user", "content": "Why?"},)
 FENCE = "0123456789abcdef"
@@ -17,7 +18,7 @@ def shown(comparison: Comparison, fence: str = FENCE) -> str:
     return judge_messages(read_rubric("helpful"), Ask(comparison, fence), "reasons")[1]["content"]
 
 
-@pytest.mark.parametrize("path", sorted(RUBRICS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(PACKAGED.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_rubric_of_ours_can_be_read_by_its_name(path: Path) -> None:
     assert read_rubric(path.stem).name == path.stem
 
@@ -89,7 +90,7 @@ def test_a_reminder_is_one_more_line_and_another_call() -> None:
     assert again[1]["content"].startswith(plain[1]["content"]) and "could not be read" in again[1]["content"]
 
 
-GOOD = (RUBRICS / "helpful.toml").read_text()
+GOOD = (PACKAGED / "helpful.toml").read_text()
 
 
 @pytest.mark.parametrize(
