@@ -1,13 +1,17 @@
 """The packaged weights: they load offline, are small, and answer as the model card says."""
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 from transformers import AutoConfig
 
-from trainer.starter import WEIGHTS
+from trainer.starter import JUDGE_WEIGHTS, WEIGHTS
 from trainer.starter.check import is_right, is_well_formed, packaged_prompts
 from trainer.starter.grammar.recognise import STYLE_NAMES, recognise
+from trainer.starter.judge.measure import heldout_pairs, hits_of
+from trainer.starter.judge.pairs import Kind
+from trainer.starter.judge.reading import Judge
 from trainer.starter.prompts import Prompt
 from trainer.starter.sampler import MAX_NEW_TOKENS, Sampler
 
@@ -21,8 +25,17 @@ def _sampled(temperature: float) -> list[tuple[Prompt, str]]:
     return list(zip(prompts, texts, strict=True))
 
 
-def test_weights_are_smaller_than_10_megabytes() -> None:
-    assert (WEIGHTS / "model.safetensors").stat().st_size < 10_000_000
+@pytest.mark.parametrize("folder", [WEIGHTS, JUDGE_WEIGHTS], ids=["chat", "judge"])
+def test_weights_are_smaller_than_10_megabytes(folder: Path) -> None:
+    assert (folder / "model.safetensors").stat().st_size < 10_000_000
+
+
+@pytest.mark.parametrize(("kind", "least"), [("broken", 0.9), ("wrong", 0.65), ("style", 0.8)])
+def test_the_judge_reads_most_pairs_as_they_were_made(kind: Kind, least: float) -> None:
+    pairs = heldout_pairs(kind, 100, 0)
+    judged = Judge(JUDGE_WEIGHTS).judge([(pair.question.messages, pair.a, pair.b) for pair in pairs])
+    hits = [hit for pair, both in zip(pairs, judged, strict=True) for hit in hits_of(pair.verdict, both)]
+    assert sum(hits) / len(hits) > least
 
 
 def test_weights_are_a_llama_with_512_positions() -> None:
