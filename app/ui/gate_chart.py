@@ -106,7 +106,8 @@ def bound_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Figur
     figure.update_yaxes(range=[0, 100], ticksuffix="%", dtick=25)
     figure.update_xaxes(
         tickvals=list(range(len(asked))),
-        ticktext=[f"{plain(name)}<br>n {len(row)}, above {least:.0%}" for name, row, least in asked],
+        tickangle=0,  # on a narrow page Plotly would turn them out of sight
+        ticktext=[f"{plain(name)}<br>n {len(row)}<br>above {least:.0%}" for name, row, least in asked],
         range=[-0.7, max(len(asked), 2) - 0.3],
         showgrid=False,
     )
