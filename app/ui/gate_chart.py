@@ -37,8 +37,8 @@ def evidence_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Fi
     above, below = log_evidence(scores[PREFERENCE])
     lines = [("for the candidate", above, ACCENT, "solid"), ("against it", below, SIDE_B, "dot")]
     if scores.get(QUALITY):
-        holds, _ = log_evidence(scores[QUALITY], plan["limits"]["quality_least"])
-        lines.append((_quality_name(plan), holds, MUTED, "dash"))
+        least = plan["limits"]["quality_least"]
+        lines.append((f"quality above {least:.0%}", log_evidence(scores[QUALITY], least)[0], MUTED, "dash"))
     figure = base_figure(height=300)
     for name, log_e, colour, dash in lines:
         figure.add_trace(
@@ -106,16 +106,13 @@ def bound_figure(plan: Mapping[str, Any], scores: Scores) -> tuple[str, go.Figur
     figure.update_yaxes(range=[0, 100], ticksuffix="%", dtick=25)
     figure.update_xaxes(
         tickvals=list(range(len(asked))),
-        ticktext=[f"{plain(name)}<br>n {len(row)}, above {least:.0%}" for name, row, least in asked],
+        tickangle=0,  # on a narrow page Plotly would turn them out of sight
+        ticktext=[f"{plain(name)}<br>n {len(row)}<br>above {least:.0%}" for name, row, least in asked],
         range=[-0.7, max(len(asked), 2) - 0.3],
         showgrid=False,
     )
     figure.update_layout(showlegend=False)  # the ticks name them
-    return f"One look, by the plan, at each win rate and its whole interval. {'; '.join(told)}.", figure
-
-
-def _quality_name(plan: Mapping[str, Any]) -> str:
-    return f"quality above {plan['limits']['quality_least']:.0%}"
+    return f"One look at all prompts, by the plan. {'; '.join(told)}.", figure
 
 
 def _bound(figure: go.Figure, at: float, told: str) -> None:
