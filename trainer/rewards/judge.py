@@ -13,7 +13,7 @@ from trainer.evaluation.judges.base import Judge
 from trainer.evaluation.judges.budget import Ledger, Prices
 from trainer.evaluation.judges.cache import ReplyCache
 from trainer.evaluation.judges.named import JudgeSettings, kind_of, open_judge
-from trainer.evaluation.judges.rubric import read_rubric
+from trainer.evaluation.judges.rubric_shelf import read_rubric
 from trainer.evaluation.protocol import Case, judge_cases
 from trainer.prompting import Messages
 from trainer.rewards import terms
@@ -54,7 +54,8 @@ def open_reward(term: terms.Judge, sources: RewardSources) -> JudgeReward:
             f"{source} is a server, and a reward is asked for every completion of a run.",
             hint="Name a local judge: starter, or the id, folder or hub id of a model.",
         )
-    settings = JudgeSettings(read_rubric(term.rubric), device=sources.device, base=sources.base)
+    project = sources.checkpoints.parent if sources.checkpoints else None  # its own rubrics lie beside them
+    settings = JudgeSettings(read_rubric(term.rubric, project), device=sources.device, base=sources.base)
     cache = ReplyCache(sources.replies or IN_MEMORY)
     try:
         judge = open_judge(source, settings, cache, Ledger(Prices(), None))
