@@ -54,9 +54,7 @@ def open_reward(term: terms.Judge, sources: RewardSources) -> JudgeReward:
             f"{source} is a server, and a reward is asked for every completion of a run.",
             hint="Name a local judge: starter, or the id, folder or hub id of a model.",
         )
-    project = (
-        sources.checkpoints.parent if sources.checkpoints else None
-    )  # whose own rubrics lie beside its checkpoints
+    project = sources.checkpoints.parent if sources.checkpoints else None  # its own rubrics lie beside them
     settings = JudgeSettings(read_rubric(term.rubric, project), device=sources.device, base=sources.base)
     cache = ReplyCache(sources.replies or IN_MEMORY)
     try:
