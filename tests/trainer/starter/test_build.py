@@ -7,6 +7,7 @@ from random import Random
 import pytest
 import torch
 from safetensors.torch import load_file
+from shapes import TINY, sized
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -19,8 +20,6 @@ from trainer.starter.muon import orthogonalise
 from trainer.starter.network import Shape, create_parameters, forward, rotations
 from trainer.starter.stream import BATCH_TOKENS, KEY_WEIGHT, Stream, encode
 from trainer.starter.tokenizer import END, PAD, as_transformers, train_tokenizer
-
-TINY = Shape(width=16, layers=2, heads=2, hidden=32)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +109,7 @@ def test_an_exported_model_gives_the_logits_of_the_trained_one(tokenizer: Tokeni
 
 
 def test_the_exported_folder_loads_offline_with_its_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    building.export(create_parameters(TINY, seed=3), tokenizer, TINY, tmp_path)
+    building.export(create_parameters(sized(TINY, tokenizer), seed=3), tokenizer, sized(TINY, tokenizer), tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
     assert (loaded.pad_token_id, loaded.eos_token_id, loaded.padding_side) == (PAD, END, "left")
 

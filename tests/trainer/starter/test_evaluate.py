@@ -4,6 +4,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from shapes import TINY, sized
 from tokenizers import Tokenizer
 
 from trainer.starter import HAND_LISTS
@@ -24,12 +25,10 @@ from trainer.starter.heldout import (
     sums,
     texts,
 )
-from trainer.starter.network import Shape, create_parameters
+from trainer.starter.network import create_parameters
 from trainer.starter.prompts import draw_list_item
 from trainer.starter.sampler import MAX_NEW_TOKENS, Sampler
 from trainer.starter.tokenizer import MAX_POSITIONS, as_transformers, train_tokenizer
-
-TINY = Shape(width=16, layers=2, heads=2, hidden=32)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +156,7 @@ def test_a_style_is_recognised_by_its_first_words(reply: str, style: str) -> Non
 
 
 def test_a_prompt_that_leaves_no_room_gets_an_empty_completion(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    building.export(create_parameters(TINY, seed=3), tokenizer, TINY, tmp_path)
+    building.export(create_parameters(sized(TINY, tokenizer), seed=3), tokenizer, sized(TINY, tokenizer), tmp_path)
     sampler = Sampler(tmp_path)
     short, long = {"role": "user", "content": "Hi"}, {"role": "user", "content": "Zyx " * 400}
     alone = sampler.complete([[short]], 0.0)  # type: ignore[list-item]
@@ -166,7 +165,7 @@ def test_a_prompt_that_leaves_no_room_gets_an_empty_completion(tokenizer: Tokeni
 
 @pytest.mark.slow
 def test_every_bar_is_a_line(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    building.export(create_parameters(TINY, seed=3), tokenizer, TINY, tmp_path)
+    building.export(create_parameters(sized(TINY, tokenizer), seed=3), tokenizer, sized(TINY, tokenizer), tmp_path)
     figures = evaluate(tmp_path, tmp_path, n=8)
     bars = {figure.name: figure.bar for figure in figures if figure.bar is not None}
     styles = {name for name in bars if name.startswith("style")}

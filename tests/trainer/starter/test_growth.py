@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from shapes import TINY, sized
 from tokenizers import Tokenizer
 
 from trainer.starter import build as building
@@ -11,17 +12,12 @@ from trainer.starter.growth import EMBEDDINGS, take_over
 from trainer.starter.network import Parameters, Shape, create_parameters, forward, rotations
 from trainer.starter.tokenizer import corpus_emoji, train_tokenizer, with_whole
 
-SMALL = Shape(width=16, layers=2, heads=2, hidden=32)
 LARGE = Shape(width=16, layers=4, heads=2, hidden=32)
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     return train_tokenizer(seed=0, conversations=2_000)
-
-
-def sized(shape: Shape, tokenizer: Tokenizer) -> Shape:
-    return Shape(shape.width, shape.layers, shape.heads, shape.hidden, tokenizer.get_vocab_size(), shape.positions)
 
 
 def logits(parameters: Parameters, shape: Shape) -> torch.Tensor:
@@ -31,7 +27,7 @@ def logits(parameters: Parameters, shape: Shape) -> torch.Tensor:
 
 
 def test_new_layers_change_nothing_at_first(tokenizer: Tokenizer) -> None:
-    small, large = sized(SMALL, tokenizer), sized(LARGE, tokenizer)
+    small, large = sized(TINY, tokenizer), sized(LARGE, tokenizer)
     given, parameters = create_parameters(small, 1), create_parameters(large, 2)
     take_over(parameters, given, tokenizer)
     assert torch.equal(logits(parameters, large), logits(given, small))
@@ -40,7 +36,7 @@ def test_new_layers_change_nothing_at_first(tokenizer: Tokenizer) -> None:
 def test_new_layers_learn(tokenizer: Tokenizer) -> None:
     large = sized(LARGE, tokenizer)
     parameters = create_parameters(large, 2)
-    take_over(parameters, create_parameters(sized(SMALL, tokenizer), 1), tokenizer)
+    take_over(parameters, create_parameters(sized(TINY, tokenizer), 1), tokenizer)
     logits(parameters, large).square().mean().backward()  # type: ignore[no-untyped-call]
     grad = parameters["model.layers.3.self_attn.o_proj.weight"].grad
     assert grad is not None and bool(grad.any())
@@ -62,7 +58,7 @@ def test_whole_emoji_leave_ids_and_other_texts_as_they_were(tokenizer: Tokenizer
 
 def test_a_new_token_begins_as_the_mean_of_its_two_parts(tokenizer: Tokenizer) -> None:
     larger = with_whole(tokenizer, ["🦥"])
-    given, parameters = create_parameters(sized(SMALL, tokenizer), 1), create_parameters(sized(SMALL, larger), 2)
+    given, parameters = create_parameters(sized(TINY, tokenizer), 1), create_parameters(sized(TINY, larger), 2)
     take_over(parameters, given, larger)
     parts = tokenizer.encode("🦥").ids
     row = given[EMBEDDINGS][parts[0]]
@@ -75,11 +71,11 @@ def test_another_width_is_refused_with_the_folder_and_the_parameter(tokenizer: T
     other = sized(Shape(width=32, layers=2, heads=2, hidden=32), tokenizer)
     building.export(create_parameters(other, 0), tokenizer, other, tmp_path)
     with pytest.raises(ValueError, match=f"{tmp_path.name} cannot be trained further: the weights' model.embed_tokens"):
-        building.Training.begin(SMALL, 0, building.chat_recipe(further=True), tmp_path)
+        building.Training.begin(TINY, 0, building.chat_recipe(further=True), tmp_path)
 
 
 def test_more_layers_than_the_network_has_are_refused(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match=r"model\.layers\.2"):
         take_over(
-            create_parameters(sized(SMALL, tokenizer), 0), create_parameters(sized(LARGE, tokenizer), 0), tokenizer
+            create_parameters(sized(TINY, tokenizer), 0), create_parameters(sized(LARGE, tokenizer), 0), tokenizer
         )

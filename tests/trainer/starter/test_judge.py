@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 import torch
+from shapes import TINY, sized
 from tokenizers import Tokenizer
 
 from trainer.starter import build as building
@@ -24,7 +25,6 @@ from trainer.starter.split import is_heldout
 from trainer.starter.stream import Stream, encode
 from trainer.starter.tokenizer import MAX_POSITIONS, as_transformers, train_tokenizer
 
-TINY = Shape(width=16, layers=2, heads=2, hidden=32)
 SURE_A, SURE_B, SURE_TIE = ((-0.1, -3.0, -3.0), (-3.0, -0.1, -3.0), (-3.0, -3.0, -0.1))
 
 
@@ -183,7 +183,7 @@ def test_a_pair_is_hit_once_for_each_order_that_is_right() -> None:
 
 
 def test_a_reading_is_the_models_next_token_over_the_three_verdicts(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    building.export(create_parameters(TINY, seed=3), tokenizer, TINY, tmp_path)
+    building.export(create_parameters(sized(TINY, tokenizer), seed=3), tokenizer, sized(TINY, tokenizer), tmp_path)
     judge = Judge(tmp_path)
     comparisons = [
         ([say("user", "Name a town.")], "Rome", "Oslo or, if you like, another one"),
@@ -198,11 +198,11 @@ def test_a_reading_is_the_models_next_token_over_the_three_verdicts(tokenizer: T
 
 def test_a_judge_is_built_from_the_chat_model_in_pieces(tokenizer: Tokenizer, tmp_path: Path) -> None:
     start, out, state = tmp_path / "chat", tmp_path / "judge", tmp_path / "judge.pt"
-    building.export(create_parameters(TINY, seed=3), tokenizer, TINY, start)
+    building.export(create_parameters(sized(TINY, tokenizer), seed=3), tokenizer, sized(TINY, tokenizer), start)
     (start / RECORD).write_text('{"recipe": "chat", "seed": 3}')
     recipe = building.judge_recipe()
     begun = building.Training.begin(TINY, 0, recipe, start)
-    chat = create_parameters(TINY, seed=3)["model.embed_tokens.weight"].half().float()
+    chat = create_parameters(sized(TINY, tokenizer), seed=3)["model.embed_tokens.weight"].half().float()
     assert torch.equal(begun.parameters["model.embed_tokens.weight"], chat)
     for tokens in (4_096, 8_192):
         building.build(
@@ -228,6 +228,6 @@ def test_a_state_of_the_chat_model_is_not_gone_on_with_as_a_judge(tokenizer: Tok
 
 
 def test_a_judge_cannot_start_from_a_model_of_another_shape(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    building.export(create_parameters(TINY, seed=3), tokenizer, TINY, tmp_path)
-    with pytest.raises(ValueError, match="name a folder of this shape"):
+    building.export(create_parameters(sized(TINY, tokenizer), seed=3), tokenizer, sized(TINY, tokenizer), tmp_path)
+    with pytest.raises(ValueError, match="Name a folder of this shape"):
         building.Training.begin(Shape(width=32, layers=2, heads=2, hidden=32), 0, building.judge_recipe(), tmp_path)
