@@ -5,6 +5,7 @@ page's own field; what is around it is drawn anew. Leaves out what a rubric must
 """
 
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import gradio as gr
 
@@ -52,7 +53,8 @@ class RubricsPage:
         found = self._application.rubrics.check(text, form=FORM)
         return (
             self._head(view, shown.rubric.digest if shown else ""),
-            render("rubric_form.html", text=text, forms=FORMS, form=FORM),
+            # another one each time: keys.js takes it for the sign to put this text in the place of what was typed
+            render("rubric_form.html", text=text, forms=FORMS, form=FORM, drawn=uuid4().hex),
             _checked(found),
         )
 

@@ -88,7 +88,8 @@ def test_people_are_asked_by_a_click_choose_on_the_label_page_and_become_a_point
         page.wait_for_timeout(350)
         before = page.get_attribute(".compare", "data-comparison")
         page.keyboard.press("1")
-        page.wait_for_function("id => document.querySelector('.compare')?.dataset.comparison !== id", arg=before)
+        changed = "id => document.querySelector('.compare')?.dataset.comparison !== id"
+        page.wait_for_function(changed, arg=before, timeout=PROCESS_MS)
     page.goto(f"{judged.url}/#win-rates")
     expect(state).to_contain_text("with people")
     expect(state.locator("b").nth(1)).to_have_text("2")

@@ -93,6 +93,7 @@ def test_a_rubric_is_chosen_for_a_judge_and_its_verdicts_lead_to_it(judged: Any,
         session.flush()
         number = done.id
     page = visit(judged, "win-rates").page
+    page.locator("#evaluate-form").get_by_label("Judge").select_option("big")
     page.locator("#evaluate-form").get_by_label("Rubric").select_option("mine")
     expect(page.locator("#evaluate-plan")).to_contain_text(f"goes by the rubric mine {mine.digest[:8]}")
     expect(page.locator("#evaluations")).to_contain_text(f"rubric mine {mine.digest[:8]}")

@@ -43,12 +43,12 @@ def test_a_verdict_can_be_disagreed_with_and_is_then_among_the_disputed(lived: A
 
 def test_a_refresh_keeps_what_the_selectors_say(lived: Any, visit: Any) -> None:
     page = visit(lived, "win-rates").page
-    page.get_by_label("Against").select_option("the one served before it")
+    page.locator("#against").select_option("the one served before it")
     expect(page.locator("#win-rates-head")).to_contain_text("that needs two promotions")
     # coming back refreshes the tab
     page.evaluate("location.hash = 'data'; setTimeout(() => { location.hash = 'win-rates' }, 300)")
     page.wait_for_timeout(2500)
-    expect(page.get_by_label("Against")).to_have_value("previous")
+    expect(page.locator("#against")).to_have_value("previous")
     expect(page.locator("#win-rates-head")).to_contain_text("that needs two promotions")
 
 

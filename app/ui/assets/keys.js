@@ -139,6 +139,15 @@
     new MutationObserver(conversation).observe($("#chat-view") ?? document.body, {
       subtree: true, childList: true, attributes: true, attributeFilter: ["data-current"],
     }); // remembered for a reload
+    new MutationObserver(drawnAnew).observe($("#rubric-form") ?? document.body, {
+      subtree: true, attributes: true, attributeFilter: ["data-drawn"],
+    });
+  }
+
+  // The page patches what is there, and a field that was typed in keeps its text when another version comes.
+  function drawnAnew() {
+    const box = $("#rubric-source");
+    if (box) box.value = box.defaultValue;
   }
 
   function watch() {
