@@ -15,12 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import col, func, select
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from app.leaderboard import leaderboard
 from app.win_rates import PEOPLE, WinRates, points
 from storage.database import Database
 from storage.preferences import withdraw_preference
+from storage.tables import Preference
 
 PAGE_S, RATINGS_S = 0.3, 2.0
 PROMPTS = 2000
@@ -102,7 +105,8 @@ def measure(database: Database) -> bool:
     one_more(database)
     _, more = timed("the numbers after one more choice", lambda: points(rates.read()))
     with database.write() as session:
-        withdraw_preference(session, preference_id=1)
+        oldest = session.exec(select(func.min(Preference.id)).where(col(Preference.withdrawn_at).is_(None))).one()
+        withdraw_preference(session, preference_id=oldest)
     _, undone = timed("the numbers after an undo", lambda: points(rates.read()))
     measured = rates.read()
     board, ratings = timed("Bradley-Terry with intervals and rank ranges", lambda: leaderboard(measured, PEOPLE))
