@@ -14,14 +14,13 @@ Leaves out: data, values and draws (`offline_data.py`), the reward (given by the
 better checkpoint in the middle of a run, rows (`trainer/worker.py`), generation, the gate.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 
 from trainer.algorithms.callbacks import (
     InvariantViolated,
@@ -32,6 +31,7 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
+from trainer.algorithms.measuring import MeasuringTrainer
 from trainer.algorithms.offline_data import OfflineData, Scored, prepare
 from trainer.algorithms.reference import ReferenceStore, allowed_difference
 from trainer.algorithms.start import open_start, trainable
@@ -66,20 +66,17 @@ class OfflineCollator:
         return made
 
 
-class OfflineTrainer(Trainer):
+class OfflineTrainer(MeasuringTrainer):
     """transformers' Trainer with an offline loss and its metrics; it takes its examples in the order they are given.
 
     With `starts_at_reference` the first batch must have ratios of 1, else InvariantViolated.
     """
-
-    loss_is_scaled_for_ga = False
 
     def __init__(self, *, config: OfflineConfig, starts_at_reference: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.config = config
         self.settings = loss_settings(config)
         self.starts_at_reference = starts_at_reference
-        self.unlogged: dict[str, list[Tensor]] = defaultdict(list)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -118,15 +115,7 @@ class OfflineTrainer(Trainer):
             "logratios/mean": result.log_ratio,
             "pushes/guarded": result.guarded.float() if isinstance(self.config, PushedDown) else None,
         }
-        for name, values in measured.items():
-            if values is not None:
-                self.unlogged[name].append(values)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        for name, values in self.unlogged.items():
-            logs[name] = float(self.accelerator.gather(torch.cat(values)).mean())
-        self.unlogged.clear()
-        super().log(logs, start_time)
+        self.note({name: values for name, values in measured.items() if values is not None})
 
 
 def loss_settings(config: OfflineConfig) -> dict[str, Any]:

@@ -16,7 +16,6 @@ generation, the gate.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 
 from trainer.algorithms.callbacks import (
     InvariantViolated,
@@ -35,6 +34,7 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
+from trainer.algorithms.measuring import MeasuringTrainer
 from trainer.algorithms.reference import (
     ReferenceStore,
     Row,
@@ -94,13 +94,11 @@ class PairCollator:
         }
 
 
-class PairTrainer(Trainer):
+class PairTrainer(MeasuringTrainer):
     """transformers' Trainer with a pair loss and its metrics.
 
     With `starts_at_reference` the first batch must have the loss ln 2 and log-ratios of 0, else InvariantViolated.
     """
-
-    loss_is_scaled_for_ga = False
 
     def __init__(self, *, config: DPOConfig, starts_at_reference: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -108,7 +106,6 @@ class PairTrainer(Trainer):
         self.terms = list(zip(config.loss_type, config.loss_weights, strict=True))
         self.settings = PairSettings(beta=config.beta, label_smoothing=config.label_smoothing)
         self.starts_at_reference = starts_at_reference
-        self.unlogged: dict[str, list[Tensor]] = defaultdict(list)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -140,21 +137,16 @@ class PairTrainer(Trainer):
             )
 
     def _record(self, result: PairLoss, chosen: Tensor, rejected: Tensor) -> None:
-        for name, values in {
-            "rewards/chosen": result.chosen_rewards,
-            "rewards/rejected": result.rejected_rewards,
-            "rewards/margins": result.chosen_rewards - result.rejected_rewards,
-            "rewards/accuracies": (result.chosen_rewards > result.rejected_rewards).float(),
-            "logps/chosen": chosen,
-            "logps/rejected": rejected,
-        }.items():
-            self.unlogged[name].append(values)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        for name, values in self.unlogged.items():
-            logs[name] = float(self.accelerator.gather(torch.cat(values)).mean())
-        self.unlogged.clear()
-        super().log(logs, start_time)
+        self.note(
+            {
+                "rewards/chosen": result.chosen_rewards,
+                "rewards/rejected": result.rejected_rewards,
+                "rewards/margins": result.chosen_rewards - result.rejected_rewards,
+                "rewards/accuracies": (result.chosen_rewards > result.rejected_rewards).float(),
+                "logps/chosen": chosen,
+                "logps/rejected": rejected,
+            }
+        )
 
 
 def train(

@@ -10,7 +10,6 @@ the reward its gap is 1. There is no reference: what holds the policy is the lik
 rankings (`trainer/worker.py` makes them of pairs), the reward, rows, generation, the gate.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 
 from trainer.algorithms.callbacks import (
     TrainResult,
@@ -28,6 +27,7 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
+from trainer.algorithms.measuring import MeasuringTrainer
 from trainer.algorithms.start import Start, open_start, trainable
 from trainer.configs import PROConfig
 from trainer.examples import Pair, Ranking, encode, length_limit
@@ -71,15 +71,12 @@ class RankingCollator:
         return {**rows, "places": places, "present": present, "rewards": rewards, "tokens": tokens}
 
 
-class ProTrainer(Trainer):
+class ProTrainer(MeasuringTrainer):
     """transformers' Trainer with the ranking loss and its metrics."""
-
-    loss_is_scaled_for_ga = False
 
     def __init__(self, *, config: PROConfig, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.config = config
-        self.unlogged: dict[str, list[Tensor]] = defaultdict(list)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -101,20 +98,15 @@ class ProTrainer(Trainer):
         mean = logprobs / inputs["tokens"].clamp(min=1)
         last = inputs["present"].sum(dim=-1).long().unsqueeze(-1) - 1
         margin = mean[:, 0] - mean.gather(-1, last).squeeze(-1)
-        for name, values in {
-            "rewards/margins": margin,
-            "rewards/accuracies": (margin > 0).float(),
-            "logps/chosen": logprobs[:, 0],
-            "logps/rejected": logprobs.gather(-1, last).squeeze(-1),
-            "ranking/loss": result.ranking_terms.sum(dim=-1).detach(),
-        }.items():
-            self.unlogged[name].append(values)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        for name, values in self.unlogged.items():
-            logs[name] = float(self.accelerator.gather(torch.cat(values)).mean())
-        self.unlogged.clear()
-        super().log(logs, start_time)
+        self.note(
+            {
+                "rewards/margins": margin,
+                "rewards/accuracies": (margin > 0).float(),
+                "logps/chosen": logprobs[:, 0],
+                "logps/rejected": logprobs.gather(-1, last).squeeze(-1),
+                "ranking/loss": result.ranking_terms.sum(dim=-1).detach(),
+            }
+        )
 
 
 def train(
