@@ -27,7 +27,8 @@ class Field:
     @property
     def label(self) -> str:
         words = self.name.replace("_", " ")
-        return {"beta": "β (beta)", "kl": "KL weight", "preferences": "Learn from"}.get(self.name, words[:1].upper() + words[1:])
+        named = {"beta": "β (beta)", "kl": "KL weight", "preferences": "Learn from"}
+        return named.get(self.name, words[:1].upper() + words[1:])
 
 
 def fields(algorithm: str, values: Mapping[str, Any], problems: Mapping[str, str]) -> tuple[list[Field], list[Field]]:
