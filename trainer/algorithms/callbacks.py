@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 
+from trainer.algorithms.start import Start
 from trainer.base_config import AlgorithmConfig
 from trainer.manifest import Kind, is_checkpoint, verify_manifest
 from trainer.policy import save_checkpoint
@@ -199,6 +200,23 @@ def finish(
         save_checkpoint(output, model=model, tokenizer=tokenizer, kind=kind, base=base, base_digest=base_digest)
     trainer.accelerator.wait_for_everyone()
     return TrainResult(verify_manifest(output), metrics, steps)
+
+
+def finish_policy(
+    trainer: Trainer, metrics: dict[str, float], start: Start, config: AlgorithmConfig, *, work: Path, output: Path
+) -> TrainResult:
+    """`finish` for a policy trained from `start`: an adapter on its base, or all weights."""
+    return finish(
+        trainer,
+        metrics,
+        work=work,
+        output=output,
+        model=trainer.accelerator.unwrap_model(trainer.model),
+        tokenizer=start.base.tokenizer,
+        kind="adapter" if config.adapter == "lora" else "full",
+        base=start.base_source,
+        base_digest=start.base.digest,
+    )
 
 
 def remember_result(work: Path, metrics: dict[str, float], steps: int) -> None:

@@ -25,7 +25,7 @@ from transformers import TrainingArguments, set_seed
 from trainer.algorithms.callbacks import (
     InvariantViolated,
     TrainResult,
-    finish,
+    finish_policy,
     finished_result,
     last_steps,
     run_trainer,
@@ -167,17 +167,8 @@ def train(
         data_collator=OfflineCollator(start.base.tokenizer.pad_token_id),
     )
     run_trainer(trainer, reporter, work)
-    return finish(
-        trainer,
-        last_steps(trainer.state.log_history, data.steps_per_pass),
-        work=work,
-        output=output,
-        model=trainer.accelerator.unwrap_model(trainer.model),
-        tokenizer=start.base.tokenizer,
-        kind="adapter" if config.adapter == "lora" else "full",
-        base=start.base_source,
-        base_digest=start.base.digest,
-    )
+    metrics = last_steps(trainer.state.log_history, data.steps_per_pass)
+    return finish_policy(trainer, metrics, start, config, work=work, output=output)
 
 
 def _arguments(config: OfflineConfig, data: OfflineData, work: Path, device: torch.device) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from transformers import TrainingArguments, set_seed
 from trainer.algorithms.callbacks import (
     InvariantViolated,
     TrainResult,
-    finish,
+    finish_policy,
     finished_result,
     last_epoch,
     run_trainer,
@@ -189,17 +189,8 @@ def train(
         data_collator=PairCollator(pad_id, shared=can_share(model, pairs, pad_id)),
     )
     run_trainer(trainer, reporter, work, target_margin=config.target_margin)
-    return finish(
-        trainer,
-        last_epoch(trainer.state.log_history),
-        work=work,
-        output=output,
-        model=trainer.accelerator.unwrap_model(trainer.model),
-        tokenizer=start.base.tokenizer,
-        kind="adapter" if config.adapter == "lora" else "full",
-        base=start.base_source,
-        base_digest=start.base.digest,
-    )
+    metrics = last_epoch(trainer.state.log_history)
+    return finish_policy(trainer, metrics, start, config, work=work, output=output)
 
 
 def can_share(model: Any, pairs: Sequence[EncodedPair], pad_id: int) -> bool:

@@ -21,7 +21,7 @@ from transformers import TrainingArguments, set_seed
 
 from trainer.algorithms.callbacks import (
     TrainResult,
-    finish,
+    finish_policy,
     finished_result,
     last_epoch,
     run_trainer,
@@ -144,17 +144,8 @@ def train(
         data_collator=RankingCollator(start.base.tokenizer.pad_token_id),
     )
     run_trainer(trainer, reporter, work)
-    return finish(
-        trainer,
-        last_epoch(trainer.state.log_history),
-        work=work,
-        output=output,
-        model=trainer.accelerator.unwrap_model(trainer.model),
-        tokenizer=start.base.tokenizer,
-        kind="adapter" if config.adapter == "lora" else "full",
-        base=start.base_source,
-        base_digest=start.base.digest,
-    )
+    metrics = last_epoch(trainer.state.log_history)
+    return finish_policy(trainer, metrics, start, config, work=work, output=output)
 
 
 def ranked(examples: Sequence[Pair | Ranking], reward: Reward | None, reporter: Reporter) -> list[Ranking]:

