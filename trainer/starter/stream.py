@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -25,6 +25,7 @@ ROW_LENGTHS = (128, 256, 512)
 BATCH_TOKENS = 4096
 USER_WEIGHT = 0.1
 KEY_WEIGHT = 3.0  # of what makes a reply right: among the wordings of eight styles it drowned
+MARK_WEIGHT = 0.7  # of the worth of one completion, when its verdict weighs 1
 
 REPEAT_WEIGHT = 0.8  # also marks the targets of repeats: no other target has this weight
 COPIES_BELOW = 0.25  # nats per repeated token; left at 1.0, what was built in was lost again in the next 0.3M tokens
@@ -80,27 +81,37 @@ class Batch:
     weights: Tensor
 
 
-Encoded = tuple[list[int], list[float]]
-"""Token ids and the weight of predicting each of them."""
+class Encoded(NamedTuple):
+    """Token ids; the weight of predicting each; and what is to be predicted there: the ids, but at marks."""
+
+    ids: list[int]
+    weights: list[float]
+    targets: list[int]
 
 
 def encode(conversation: Conversation, tokenizer: Tokenizer, user_weight: float = USER_WEIGHT) -> Encoded:
-    """The ids that the chat template gives, and their weights.
+    """The ids that the chat template gives, their weights and targets.
 
-    The assistant's text and <end> weigh 1, the phrases that make it right `KEY_WEIGHT`, other text `user_weight`. The
-    first token of a reply always weighs 1: it decides the style, and replies that begin with their content would win.
+    The assistant's text and <end> weigh 1, the phrases that make it right `KEY_WEIGHT`, other text `user_weight`, a
+    mark `MARK_WEIGHT`. The first token of a reply always weighs 1: it decides the style, and replies that begin with
+    their content would win.
     """
     ids: list[int] = []
     weights: list[float] = []
+    marked: dict[int, int] = {}
     for message in conversation.messages:
         encoding = tokenizer.encode(message["content"])
         weight = 1.0 if message["role"] == "assistant" else user_weight
         spans = _spans(message["content"], message.get("keys", ()))
         inside = [any(start < until and end > since for since, until in spans) for start, end in encoding.offsets]
         inside[:1] = [False] * len(inside[:1])
+        for character, word in message.get("marks", ()):
+            token = next(index for index, (_, end) in enumerate(encoding.offsets) if end >= character)
+            marked[len(ids) + 1 + token + 1] = tokenizer.encode(word).ids[0]  # after the role, and what comes next
         ids += [ROLE_IDS[message["role"]], *encoding.ids, END]
         weights += [0.0, *(KEY_WEIGHT if key else weight for key in inside), weight]
-    return ids, weights
+    targets = [marked.get(index, token) for index, token in enumerate(ids)]
+    return Encoded(ids, [MARK_WEIGHT if index in marked else w for index, w in enumerate(weights)], targets)
 
 
 def _spans(text: str, phrases: Sequence[str]) -> list[tuple[int, int]]:
@@ -153,12 +164,12 @@ class Stream:
             ids, once = repeated_ids(
                 self.rng, self.common if not self.copies or self.rng.random() < 0.7 else self.every
             )
-            encoded = ids, [0.0] * once + [REPEAT_WEIGHT] * (len(ids) - once)
+            encoded = Encoded(ids, [0.0] * once + [REPEAT_WEIGHT] * (len(ids) - once), ids)
         else:
             encoded = encode(self.plan.draws[kind](self.rng), self.tokenizer, self.plan.user_weight)
         for name in self.spent:  # forget slowly, so that new shares rule soon after they begin
             self.spent[name] *= 0.9995
-        self.spent[kind] += len(encoded[0])
+        self.spent[kind] += len(encoded.ids)
         return encoded
 
     def next_batch(self, progress: float) -> Batch:
@@ -166,11 +177,11 @@ class Stream:
         while True:
             encoded = self._draw(progress)
             lengths = ROW_LENGTHS if self.copies else ROW_LENGTHS[:1]
-            length = next((length for length in lengths if len(encoded[0]) <= length + 1), None)
+            length = next((length for length in lengths if len(encoded.ids) <= length + 1), None)
             if length is None:
                 continue  # too long for the model, or for now
             self.waiting[length].append(encoded)
-            if sum(len(ids) for ids, _ in self.waiting[length]) >= BATCH_TOKENS * 1.02:
+            if sum(len(each.ids) for each in self.waiting[length]) >= BATCH_TOKENS * 1.02:
                 return self._pack(length)
 
     def _pack(self, length: int) -> Batch:
@@ -178,29 +189,31 @@ class Stream:
         rows: list[list[Encoded]] = [[] for _ in range(BATCH_TOKENS // length)]
         room = [length + 1] * len(rows)
         left: list[Encoded] = []
-        for encoded in sorted(self.waiting[length], key=lambda e: -len(e[0])):
-            row = next((index for index, free in enumerate(room) if free >= len(encoded[0])), None)
+        for encoded in sorted(self.waiting[length], key=lambda each: -len(each.ids)):
+            row = next((index for index, free in enumerate(room) if free >= len(encoded.ids)), None)
             if row is None:
                 left.append(encoded)
                 continue
             rows[row].append(encoded)
-            room[row] -= len(encoded[0])
+            room[row] -= len(encoded.ids)
         self.waiting[length] = left
         return _as_batch(rows, length)
 
 
 def _as_batch(rows: list[list[Encoded]], length: int) -> Batch:
     ids = torch.full((len(rows), length + 1), PAD)
+    targets = torch.full((len(rows), length + 1), PAD)
     weights = torch.zeros(len(rows), length + 1)
     positions = torch.zeros(len(rows), length + 1, dtype=torch.long)
     documents = torch.full((len(rows), length + 1), -1)
     for row, packed in enumerate(rows):
         start = 0
-        for number, (tokens, each) in enumerate(packed):
-            end = start + len(tokens)
-            ids[row, start:end] = torch.tensor(tokens)
-            weights[row, start + 1 : end] = torch.tensor(each[1:])  # the first token has nothing before it
-            positions[row, start:end] = torch.arange(len(tokens))
+        for number, each in enumerate(packed):
+            end = start + len(each.ids)
+            ids[row, start:end] = torch.tensor(each.ids)
+            targets[row, start:end] = torch.tensor(each.targets)
+            weights[row, start + 1 : end] = torch.tensor(each.weights[1:])  # the first token has nothing before it
+            positions[row, start:end] = torch.arange(len(each.ids))
             documents[row, start:end] = number
             start = end
-    return Batch(ids[:, :-1], positions[:, :-1], documents[:, :-1], ids[:, 1:], weights[:, 1:])
+    return Batch(ids[:, :-1], positions[:, :-1], documents[:, :-1], targets[:, 1:], weights[:, 1:])

@@ -62,20 +62,20 @@ def test_training_sees_what_the_chat_template_gives(tokenizer: Tokenizer) -> Non
 
 def test_what_makes_a_reply_right_weighs_more_than_its_wording(tokenizer: Tokenizer) -> None:
     reply: Message = {"role": "assistant", "content": "Sure! It is PARIS, not Parisian.", "keys": ("Paris",)}
-    ids, weights = encode(Conversation([say("user", "Paris or Rome?"), reply]), tokenizer)
+    ids, weights, _ = encode(Conversation([say("user", "Paris or Rome?"), reply]), tokenizer)
     heavy = [token for token, weight in zip(ids, weights, strict=True) if weight == KEY_WEIGHT]
     assert tokenizer.decode(heavy).strip() == "PARIS"
 
 
 def test_the_first_token_of_a_reply_never_weighs_more_for_it_decides_the_style(tokenizer: Tokenizer) -> None:
     reply: Message = {"role": "assistant", "content": "Lisbon town", "keys": ("Lisbon town",)}
-    _, weights = encode(Conversation([say("user", "Hi"), reply]), tokenizer)
+    _, weights, _ = encode(Conversation([say("user", "Hi"), reply]), tokenizer)
     assert weights[-1] == 1.0 and KEY_WEIGHT in weights
     assert weights[weights.index(KEY_WEIGHT) - 1] == 1.0
 
 
 def test_the_template_and_the_loss_see_the_same_text_of_a_reply_with_keys(tokenizer: Tokenizer) -> None:
-    ids, weights = encode(draw_short_list(Random(2)), tokenizer)
+    ids, weights, _ = encode(draw_short_list(Random(2)), tokenizer)
     assert len(ids) == len(weights)
     assert KEY_WEIGHT in weights
 

@@ -14,16 +14,16 @@ from tokenizers import Tokenizer
 from trainer.starter import build as building
 from trainer.starter.card import RECORD, read_record
 from trainer.starter.check import is_well_formed, passes
-from trainer.starter.grammar.item import Message, say
+from trainer.starter.grammar.item import Conversation, Message, say
 from trainer.starter.grammar.situations import other_items
-from trainer.starter.judge.form import LONGEST_COMPLETION, fit_judge_messages, flipped, judge_messages
+from trainer.starter.judge.form import LONGEST_COMPLETION, fit_judge_messages, flipped, judge_messages, with_worth
 from trainer.starter.judge.measure import heldout_pairs, hits_of
 from trainer.starter.judge.pairs import SHARES, Kind, Pair, broken, draw_judgement, draw_pair, scramble
 from trainer.starter.judge.reading import Judge, Judged, Reading, verdict_ids
 from trainer.starter.network import Shape, create_parameters
 from trainer.starter.split import is_heldout
-from trainer.starter.stream import Stream, encode
-from trainer.starter.tokenizer import MAX_POSITIONS, as_transformers, train_tokenizer
+from trainer.starter.stream import MARK_WEIGHT, Stream, encode
+from trainer.starter.tokenizer import END, MAX_POSITIONS, as_transformers, train_tokenizer
 
 SURE_A, SURE_B, SURE_TIE = ((-0.1, -3.0, -3.0), (-3.0, -0.1, -3.0), (-3.0, -3.0, -0.1))
 
@@ -147,14 +147,24 @@ def test_the_verdicts_begin_with_three_different_tokens(tokenizer: Tokenizer) ->
     assert len(set(verdict_ids(as_transformers(tokenizer)))) == 3
 
 
-def test_only_the_verdict_has_weight_when_the_judge_is_trained(tokenizer: Tokenizer) -> None:
+def test_only_the_verdict_and_the_worth_of_each_side_weigh_when_the_judge_is_trained(tokenizer: Tokenizer) -> None:
     recipe = building.judge_recipe()
-    conversation = draw_judgement(Random(6))
-    ids, weights = encode(conversation, tokenizer, recipe.plan.user_weight)
-    assert sum(weights) == len(tokenizer.encode(conversation.messages[-1]["content"]).ids) + 1
+    pair = draw_pair(Random(6), "wrong")
+    made = with_worth(judge_messages(pair.question.messages, pair.a, pair.b), True, False)
+    ids, weights, targets = encode(Conversation([*made, say("assistant", "A")]), tokenizer, recipe.plan.user_weight)
+    good, bad = (tokenizer.encode(word).ids[0] for word in ("good", "bad"))
+    marks = [at for at, (token, target) in enumerate(zip(ids, targets, strict=True)) if token != target]
+    assert [targets[at] for at in marks] == [good, bad]
+    assert tokenizer.decode(ids[marks[0] :][:3]) == "\nB:" and ids[marks[1]] == END
+    assert [weight for weight in weights if weight] == [MARK_WEIGHT, MARK_WEIGHT, 1.0, 1.0]
+
+
+def test_a_batch_of_judgements_weighs_little_of_what_it_reads(tokenizer: Tokenizer) -> None:
+    recipe = building.judge_recipe()
     comparisons = replace(recipe.plan, shares=((1.01, {"judge": 1.0}),), first_shares={"judge": 1.0})
     batch = Stream(tokenizer, 0, comparisons).next_batch(0.0)
-    assert 0 < batch.weights.sum() < 0.1 * batch.weights.numel() and len(ids) == len(weights)
+    assert 0 < batch.weights.sum() < 0.1 * batch.weights.numel()
+    assert (batch.targets[:, :-1] != batch.ids[:, 1:]).any()
 
 
 def test_flipping_changes_a_and_b_and_leaves_a_tie() -> None:

@@ -6,11 +6,15 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class Message(TypedDict):
-    """One turn: `role` is system, user or assistant; `keys` are the phrases that make a reply right."""
+    """One turn: `role` is system, user or assistant; `keys` are the phrases that make a reply right.
+
+    `marks` are (character, word): what the model is to say where that character ends, instead of what follows.
+    """
 
     role: str
     content: str
     keys: NotRequired[tuple[str, ...]]
+    marks: NotRequired[tuple[tuple[int, str], ...]]
 
 
 class Check(TypedDict):

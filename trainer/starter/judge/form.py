@@ -44,6 +44,17 @@ def judge_messages(messages: Sequence[Mapping[str, Any]], a: str, b: str, longes
     return [say("system", SYSTEM), say("user", f"{asked}\n\nA: {sides[0]}\nB: {sides[1]}")]
 
 
+def with_worth(messages: list[Message], a_is_good: bool, b_is_good: bool) -> list[Message]:
+    """What `judge_messages` made, with a mark at the end of each completion: "good" or "bad".
+
+    A verdict is one word to learn from two hundred; the worth of each completion is two more, and leads to it.
+    """
+    system, user = messages
+    text = user["content"]
+    words = ["good" if good else "bad" for good in (a_is_good, b_is_good)]
+    return [system, {**user, "marks": ((text.rindex("\nB: "), words[0]), (len(text), words[1]))}]
+
+
 def fit_judge_messages(
     messages: Sequence[Mapping[str, Any]],
     a: str,

@@ -16,7 +16,7 @@ from trainer.starter.grammar.list_asks import draw_ask, list_item
 from trainer.starter.grammar.lists import draw_listing, draw_lookup
 from trainer.starter.grammar.styles import DODGES, FALSE_STYLES, Style, draw_style, render, wrong_of
 from trainer.starter.grammar.texts import text_item
-from trainer.starter.judge.form import Verdict, judge_messages
+from trainer.starter.judge.form import Verdict, judge_messages, with_worth
 from trainer.starter.split import is_heldout
 
 Kind = Literal["wrong", "broken", "off-topic", "dodge", "style", "same", "both bad"]
@@ -58,21 +58,22 @@ class Pair:
 
 
 def draw_question(rng: Random, *, heldout: bool = False) -> Question:
-    """A question of any kind the chat model is asked; taught or held out."""
+    """A question of any kind the chat model is asked; taught, with more of lists and texts, or held out."""
     chance = rng.random()
     if chance < 0.1 and not heldout:
         return _second_turn(rng)
-    if chance < 0.7:
+    if chance < (0.7 if heldout else 0.58):
         item = draw_item(rng, heldout=heldout)
     else:
-        item = _grounded(rng)
+        texts = 0.35 if heldout else 0.45
+        item = _grounded(rng, texts)
         while is_heldout(item.group) != heldout:
-            item = _grounded(rng)
+            item = _grounded(rng, texts)
     return Question([say("user", add_noise(rng.choice(item.questions), rng))], item, frozenset((item.group,)))
 
 
-def _grounded(rng: Random) -> Item:
-    if rng.random() < 0.35:
+def _grounded(rng: Random, texts: float = 0.35) -> Item:
+    if rng.random() < texts:
         return text_item(rng)
     listing = draw_lookup(rng) if rng.random() < 0.15 else draw_listing(rng, 14)
     return list_item(listing, draw_ask(listing, rng), rng)
@@ -199,6 +200,8 @@ def _sides(kind: Kind, item: Item, rng: Random) -> tuple[str, str]:
 
 
 TIES: frozenset[Kind] = frozenset({"style", "same", "both bad"})
+WORTH_KNOWN: frozenset[Kind] = frozenset(SHARES) - {"same", "both bad"}
+"""Kinds whose verdict says what each completion is worth: a tie is of two good ones."""
 
 
 def draw_pair(rng: Random, kind: Kind | None = None, *, heldout: bool = False) -> Pair:
@@ -225,4 +228,6 @@ def draw_judgement(rng: Random) -> Conversation:
     """A pair as the chat the judge is trained on."""
     pair = draw_pair(rng)
     messages = judge_messages(pair.question.messages, pair.a, pair.b)
+    if pair.kind in WORTH_KNOWN:
+        messages = with_worth(messages, pair.verdict in {"A", "tie"}, pair.verdict in {"B", "tie"})
     return Conversation([*messages, say("assistant", pair.verdict)], pair.question.groups)
