@@ -8,12 +8,15 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from storage.prompts import Messages
-from storage.tables import Choice, Comparison, Completion, Feedback, Preference, Prompt, Purpose, Split
+from storage.tables import Choice, Comparison, Completion, Feedback, Preference, Prompt, Purpose, Split, Strength
 
 
 @dataclass(frozen=True)
 class PreferencePair:
-    """A decided comparison of one prompt, or an edited reply. `preference_ids` are those of all who agreed."""
+    """A decided comparison of one prompt, or an edited reply. `preference_ids` are those of all who agreed.
+
+    `strength` is what most of them said, None where none of the two was. Of a tie, chosen is left and rejected right.
+    """
 
     prompt_id: int
     messages: Messages
@@ -22,6 +25,7 @@ class PreferencePair:
     chosen: Completion
     rejected: Completion
     preference_ids: tuple[int, ...]
+    strength: Strength | None = None
 
     @property
     def newest(self) -> int:
@@ -35,6 +39,17 @@ def preference_pairs(
     """Pairs for training, oldest first: standing choices of purpose `train` with an id above `after`, merged by
     majority per comparison. Ties, skips and both_bad make no pair.
     """
+    return _pairs_of(session, splits=splits, after=after, decided=(Choice.left, Choice.right))
+
+
+def tied_pairs(session: Session, *, splits: Iterable[Split] = (Split.train,), after: int = 0) -> list[PreferencePair]:
+    """The comparisons that most called a tie, otherwise as `preference_pairs`."""
+    return _pairs_of(session, splits=splits, after=after, decided=(Choice.tie,))
+
+
+def _pairs_of(
+    session: Session, *, splits: Iterable[Split], after: int, decided: tuple[Choice, ...]
+) -> list[PreferencePair]:
     rows = session.exec(
         select(Preference, Comparison, Prompt)
         .join(Comparison, col(Preference.comparison_id) == col(Comparison.id))
@@ -53,14 +68,16 @@ def preference_pairs(
     completions = _completions_of(session, [c for _, c, _ in rows])
     pairs = []
     for group in by_comparison.values():
-        winner = _majority([p.choice for p, _, _ in group])
-        if winner is None:
+        outcome = _majority([p.choice for p, _, _ in group], among=decided)
+        if outcome is None:
             continue
         _, comparison, prompt = group[0]
         left, right = completions[comparison.left_id], completions[comparison.right_id]
-        chosen, rejected = (left, right) if winner is Choice.left else (right, left)
-        ids = tuple(p.id for p, _, _ in group if p.id is not None and p.choice is winner)
-        pairs.append(_pair(prompt, chosen, rejected, ids))
+        chosen, rejected = (right, left) if outcome is Choice.right else (left, right)
+        agreed = [p for p, _, _ in group if p.choice is outcome]
+        pairs.append(
+            _pair(prompt, chosen, rejected, tuple(p.id for p in agreed if p.id is not None), _strength(agreed))
+        )
     return sorted(pairs, key=lambda pair: pair.newest)
 
 
@@ -91,9 +108,11 @@ def edited_pairs(
     ]
 
 
-def _pair(prompt: Prompt, chosen: Completion, rejected: Completion, ids: tuple[int, ...]) -> PreferencePair:
+def _pair(
+    prompt: Prompt, chosen: Completion, rejected: Completion, ids: tuple[int, ...], strength: Strength | None = None
+) -> PreferencePair:
     assert prompt.id is not None
-    return PreferencePair(prompt.id, prompt.messages, prompt.group_key, prompt.split, chosen, rejected, ids)
+    return PreferencePair(prompt.id, prompt.messages, prompt.group_key, prompt.split, chosen, rejected, ids, strength)
 
 
 def _completions_of(session: Session, comparisons: Sequence[Comparison]) -> dict[int, Completion]:
@@ -107,10 +126,12 @@ def _completions_of(session: Session, comparisons: Sequence[Comparison]) -> dict
     return found
 
 
-def _majority(made: Sequence[Choice]) -> Choice | None:
-    """left or right where it has more than half of the choices that are not skips."""
+def _majority(made: Sequence[Choice], *, among: tuple[Choice, ...]) -> Choice | None:
+    """That of `among` which has more than half of the choices that are not skips."""
     counted = [c for c in made if c is not Choice.skip]
-    for side in (Choice.left, Choice.right):
-        if 2 * sum(c is side for c in counted) > len(counted):
-            return side
-    return None
+    return next((one for one in among if 2 * sum(c is one for c in counted) > len(counted)), None)
+
+
+def _strength(agreed: Sequence[Preference]) -> Strength | None:
+    """The strength that more than half of those who agreed gave."""
+    return next((one for one in Strength if 2 * sum(p.strength is one for p in agreed) > len(agreed)), None)

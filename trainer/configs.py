@@ -96,6 +96,19 @@ class RewardModelConfig(AlgorithmConfig):
     centering: float = Field(
         0.01, ge=0, le=10, description="Weight of the squared sum of a pair's two scores, which keeps scores near 0."
     )
+    clear_margin: float = Field(
+        1.0, ge=0, le=100, description="By how much a completion that was called clearly better should lead, at least."
+    )
+    ties: bool = Field(False, description="Learn from ties too: that neither score should lead.")
+    ranking: Literal["pairs", "best"] = Field(
+        "pairs", description="Of more than two completions: all pairs count, or that the best is the best."
+    )
+    normalise: int = Field(
+        64,
+        ge=0,
+        le=100_000,
+        description="Samples of the initial model on which scores get mean 0 and spread 1 at the end; 0: none.",
+    )
     validation_share: float = Field(
         0.1, ge=0, le=0.5, description="Share of the groups held out to measure the accuracy, where no list is given."
     )

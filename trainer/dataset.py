@@ -6,8 +6,9 @@ those made since the last run: then wishes have changed, and the run and its gat
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,13 @@ from sqlmodel import Session
 
 from storage.database import Database
 from storage.errors import Invalid
-from storage.pairs import PreferencePair, edited_pairs, preference_pairs
+from storage.pairs import PreferencePair, edited_pairs, preference_pairs, tied_pairs
 from storage.prompts import offered_prompts
 from storage.runs import began_with, previous_run
 from storage.tables import Split, TrainingRun
 from trainer.evaluation.features import Item, features
 from trainer.evaluation.preference_model import FOLDS, cross_fit, wishes_changed
-from trainer.examples import Demonstration, Pair, Question
+from trainer.examples import Demonstration, Pair, Question, Ranking
 from trainer.policy import Policy
 
 MIN_EARLIER = 10  # pairs; a model of fewer has no interval worth asking
@@ -29,7 +30,10 @@ MIN_EARLIER = 10  # pairs; a model of fewer has no interval worth asking
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from. `features` [2, P, F] of the initial model: those of the chosen, then of the rejected."""
+    """What a run learns from. `features` [2, P, F] of the initial model: those of the chosen, then of the rejected.
+
+    `ties` are there where the run's config asks for them.
+    """
 
     pairs: list[Pair]
     features: NDArray[np.float64]
@@ -37,6 +41,7 @@ class TrainingData:
     first_preference_id: int
     digest: str
     note: str
+    ties: tuple[Ranking, ...] = ()
 
     @property
     def groups(self) -> list[str]:
@@ -75,12 +80,15 @@ def build_dataset(
     note = f"{len(kept) + len(edits)} pairs; {why}"
     if edits:
         note += f", with {len(edits)} edited replies"
+    ties = _ties(database, run, first)
+    if ties:
+        note += f", and {len(ties)} ties"
     if len(stored) > len(usable):
         note += f"; {len(stored) - len(usable)} that differ before the last turn were left out"
     tables = [table[:, kept]] if kept else []
     tables += [_features(initial, edits, on_progress, should_stop)] if edits else []
     pairs = [*(usable[i] for i in kept), *edits]
-    return _training_data(pairs, np.concatenate(tables, axis=1), first=first, note=note + ".")
+    return _training_data(pairs, np.concatenate(tables, axis=1), first=first, note=note + ".", ties=ties)
 
 
 def all_choices(session: Session, initial: Policy) -> TrainingData:
@@ -95,15 +103,23 @@ def train_questions(database: Database) -> list[Question]:
         return [Question(p.messages, p.reference, p.group_key) for p in offered_prompts(session, splits=[Split.train])]
 
 
-def _training_data(pairs: list[PreferencePair], table: NDArray[np.float64], *, first: int, note: str) -> TrainingData:
-    examples = [_example(p) for p in pairs]
+def _training_data(
+    pairs: list[PreferencePair],
+    table: NDArray[np.float64],
+    *,
+    first: int,
+    note: str,
+    ties: Sequence[PreferencePair] = (),
+) -> TrainingData:
+    examples, rankings = [_example(p) for p in pairs], [_tie(p) for p in ties]
     return TrainingData(
         pairs=examples,
         features=table,
-        preference_ids=tuple(i for p in pairs for i in p.preference_ids),
+        preference_ids=tuple(i for p in [*pairs, *ties] for i in p.preference_ids),
         first_preference_id=first,
-        digest=_digest(examples),
+        digest=_digest(examples, rankings),
         note=note,
+        ties=tuple(rankings),
     )
 
 
@@ -118,6 +134,14 @@ def _edits(database: Database, run: TrainingRun, first: int) -> list[PreferenceP
     with database.read() as session:
         after = began_with(session, last_preference_id=first) if first else None
         return edited_pairs(session, after=after, until=run.started_at)
+
+
+def _ties(database: Database, run: TrainingRun, first: int) -> list[PreferencePair]:
+    """Comparisons called a tie after the choice `first`, until the run was queued, where the config asks for them."""
+    if not run.config.get("ties"):
+        return []
+    with database.read() as session:
+        return _single_turns([p for p in tied_pairs(session, after=first) if p.newest <= run.last_preference_id])
 
 
 def _select(
@@ -166,9 +190,15 @@ def _example(pair: PreferencePair) -> Pair:
         rejected=pair.rejected.text,
         preference_id=pair.newest,
         group=pair.group_key,
+        strength=pair.strength,
     )
 
 
-def _digest(pairs: list[Pair]) -> str:
-    lines = (json.dumps([p.prompt, p.chosen, p.rejected], ensure_ascii=True) + "\n" for p in pairs)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def _tie(pair: PreferencePair) -> Ranking:
+    return Ranking(pair.messages, (pair.chosen.text, pair.rejected.text), (0.5, 0.5), group=pair.group_key)
+
+
+def _digest(pairs: list[Pair], ties: list[Ranking]) -> str:
+    learnt: list[list[Any]] = [[p.prompt, p.chosen, p.rejected, *([p.strength] if p.strength else [])] for p in pairs]
+    learnt += [[tie.prompt, *tie.completions, "tie"] for tie in ties]
+    return hashlib.sha256("".join(json.dumps(one) + "\n" for one in learnt).encode()).hexdigest()

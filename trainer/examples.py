@@ -15,13 +15,17 @@ from trainer.prompting import Messages, less_oldest, position_limit, render
 
 @dataclass(frozen=True)
 class Pair:
-    """Two completions of one prompt, of which a person chose one. `group` is the key that keeps folds apart."""
+    """Two completions of one prompt, of which a person chose one, slightly or clearly where they said so.
+
+    `group` is the key that keeps folds apart.
+    """
 
     prompt: Messages
     chosen: str
     rejected: str
     preference_id: int
     group: str
+    strength: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,16 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Completions of one prompt, best first, with what each is worth."""
+    """Completions of one prompt, best first, with what each is worth; equal rewards are a tie.
+
+    `margin` is by how much the score of a better one should lead, at least.
+    """
 
     prompt: Messages
     completions: tuple[str, ...]
     rewards: tuple[float, ...]
+    group: str = ""
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.completions) != len(self.rewards) or len(self.completions) < 2:

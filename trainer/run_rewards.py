@@ -80,7 +80,7 @@ class RunRewards:
         self.reporter.stage(FITTING)
         result = train(
             "reward_model",
-            config=parse_config("reward_model", {"seed": config.seed, "threads": config.threads}),
+            config=parse_config("reward_model", {"seed": config.seed, "threads": config.threads, "normalise": 0}),
             examples=pairs,
             policy_source=self.model_source,
             output=folder / "model",

@@ -175,7 +175,7 @@ class Worker:
         config = parse_config(self._run.algorithm, self._run.config)
         if self._run.algorithm == "dpo" or isinstance(config, OfflineConfig):
             extra["reference_store"] = StoredReferences(self._database)
-        examples: Sequence[Any] = data.demonstrations if self._run.algorithm == "sft" else data.pairs
+        examples: Sequence[Any] = data.demonstrations if self._run.algorithm == "sft" else [*data.pairs, *data.ties]
         if isinstance(config, Worth | PPOConfig):
             extra["reward"] = self._reward(config, data, max_length=config.max_length)
         if isinstance(config, PPOConfig):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from storage.database import Database
-from storage.pairs import edited_pairs, preference_pairs
+from storage.pairs import edited_pairs, preference_pairs, tied_pairs
 from storage.preferences import record_labeller, record_preference
-from storage.tables import Choice, Comparison, ComparisonState, Feedback, Purpose, Split
+from storage.tables import Choice, Comparison, ComparisonState, Feedback, Purpose, Split, Strength
 
 Make = Callable[..., str]
 Choose = Callable[..., int]
@@ -44,12 +44,49 @@ def test_several_peoples_choices_are_merged_by_majority(
     assert [chosen for chosen, _ in pairs(database)] == ([winner] if winner else [])
 
 
-def _overlap(database: Database, comparison_id: str, labeller: str, choice: Choice) -> None:
+def test_only_what_most_call_a_tie_is_one(database: Database, compare: Make, choose: Choose) -> None:
+    for choice in Choice:
+        choose(compare(f"{choice}?", f"{choice} l", f"{choice} r"), choice)
+    divided = compare("divided?", "divided l", "divided r")
+    _overlap(database, divided, "a", Choice.tie)
+    _overlap(database, divided, "b", Choice.both_bad)
+    with database.read() as session:
+        assert [(p.chosen.text, p.rejected.text) for p in tied_pairs(session)] == [("tie l", "tie r")]
+
+
+@pytest.mark.parametrize(
+    ("said", "strength"),
+    [
+        ((Strength.clearly,), Strength.clearly),
+        ((Strength.clearly, Strength.slightly), None),
+        ((Strength.clearly, None), None),
+        ((None,), None),
+        ((Strength.slightly, Strength.slightly, Strength.clearly), Strength.slightly),
+    ],
+)
+def test_a_pair_is_as_strong_as_most_who_agreed_said(
+    database: Database, compare: Make, said: tuple[Strength | None, ...], strength: Strength | None
+) -> None:
+    comparison = compare()
+    for number, one in enumerate(said):
+        _overlap(database, comparison, f"labeller {number}", Choice.left, strength=one)
+    with database.read() as session:
+        assert [p.strength for p in preference_pairs(session)] == [strength]
+
+
+def _overlap(
+    database: Database, comparison_id: str, labeller: str, choice: Choice, strength: Strength | None = None
+) -> None:
     """A choice where overlap was asked for: the comparison is open again for each labeller."""
     with database.write() as session:
         session.get_one(Comparison, comparison_id).state = ComparisonState.waiting
         record_preference(
-            session, comparison_id=comparison_id, labeller_id=labeller, choice=choice, client_id=f"{labeller}{choice}"
+            session,
+            comparison_id=comparison_id,
+            labeller_id=labeller,
+            choice=choice,
+            client_id=f"{labeller}{choice}",
+            strength=strength,
         )
 
 

@@ -100,6 +100,29 @@ def test_the_last_choices_are_the_newest(database: Database, initial: Policy) ->
     assert len(data.pairs) == 2
 
 
+def tie(database: Database) -> None:
+    """The newest choice becomes a tie."""
+    with database.write() as session:
+        newest = session.exec(select(Preference).order_by(col(Preference.id).desc())).first()
+        assert newest is not None
+        newest.choice = Choice.tie
+
+
+def test_ties_are_learnt_from_where_the_config_asks_and_then_the_digest_is_another(
+    database: Database, initial: Policy
+) -> None:
+    record_choices(database, count=6)
+    tie(database)
+    run = claim(database, queue(database))
+    without = build_dataset(database, run, initial)
+    finish(database, run)
+    with_them = built(database, initial, ties=True)
+    assert without.ties == () and len(without.pairs) == len(with_them.pairs) == 5
+    assert [one.rewards for one in with_them.ties] == [(0.5, 0.5)]
+    assert with_them.digest != without.digest
+    assert with_them.note.endswith("and 1 ties.")
+
+
 def contradict(database: Database, count: int) -> list[int]:
     """Choices against exclamation marks; their ids."""
     ids = []

@@ -11,7 +11,6 @@ rankings (`trainer/worker.py` makes them of pairs), the reward, rows, generation
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,47 +27,15 @@ from trainer.algorithms.callbacks import (
     trainer_settings,
 )
 from trainer.algorithms.measuring import MeasuringTrainer
-from trainer.algorithms.start import Start, open_start, trainable
+from trainer.algorithms.rankings import RankingCollator, encoded_rankings
+from trainer.algorithms.start import open_start, trainable
 from trainer.configs import PROConfig
-from trainer.examples import Pair, Ranking, encode, length_limit
+from trainer.examples import Pair, Ranking
 from trainer.losses.pro import ProLoss, pro_loss
 from trainer.offline_fields import PREFERENCE_REWARDS, PREFERENCES
 from trainer.reporter import Reporter
 from trainer.rewards.base import Reward
-from trainer.tensors import Rows, pad_rows, sequence_logprobs
-
-
-@dataclass(frozen=True)
-class EncodedRanking:
-    """Token ids of a prompt and of its completions, best first, and what these are worth."""
-
-    prompt: list[int]
-    completions: list[list[int]]
-    rewards: tuple[float, ...]
-
-
-class RankingCollator:
-    """A batch of B rankings of up to K completions: a row for each completion, and for each ranking its `places` [B, K]
-    among the rows, `present` [B, K], `rewards` [B, K] and `tokens` [B, K]."""
-
-    def __init__(self, pad_id: int) -> None:
-        self.pad_id = pad_id
-
-    def __call__(self, rankings: Sequence[EncodedRanking]) -> dict[str, Any]:
-        widest = max(len(ranking.completions) for ranking in rankings)
-        sides = [(ranking.prompt, ids) for ranking in rankings for ids in ranking.completions]
-        places = torch.zeros(len(rankings), widest, dtype=torch.long)
-        present, rewards, tokens = (torch.zeros(len(rankings), widest) for _ in range(3))
-        first = 0
-        for row, ranking in enumerate(rankings):
-            size = len(ranking.completions)
-            places[row, :size] = torch.arange(first, first + size)
-            present[row, :size] = 1
-            rewards[row, :size] = torch.tensor(ranking.rewards)
-            tokens[row, :size] = torch.tensor([float(len(ids)) for ids in ranking.completions])
-            first += size
-        rows = pad_rows(sides, pad_id=self.pad_id)
-        return {**rows, "places": places, "present": present, "rewards": rewards, "tokens": tokens}
+from trainer.tensors import Rows, sequence_logprobs
 
 
 class ProTrainer(MeasuringTrainer):
@@ -134,7 +101,9 @@ def train(
         raise ValueError(f"the settings name the reward {config.reward!r}, but no reward was given to the training")
     torch.set_num_threads(config.threads)
     start = open_start(policy_source, None, config, device=device, initial_source=initial_source)
-    rankings = encoded_rankings(ranked(examples, reward, reporter), start, config, reporter=reporter)
+    rankings = encoded_rankings(
+        ranked(examples, reward, reporter), start.base, max_length=config.max_length, reporter=reporter
+    )
     set_seed(config.seed)
     trainer = ProTrainer(
         config=config,
@@ -168,20 +137,3 @@ def ranked(examples: Sequence[Pair | Ranking], reward: Reward | None, reporter: 
     if not rankings:
         raise ValueError(f"the reward says nothing of any of {len(pairs)} pairs; use one that applies to them")
     return rankings
-
-
-def encoded_rankings(
-    rankings: Sequence[Ranking], start: Start, config: PROConfig, *, reporter: Reporter
-) -> list[EncodedRanking]:
-    """The rankings as token ids; says how many had to be shortened."""
-    max_length = length_limit(start.base.model, config.max_length)
-    made, shortened = [], 0
-    for one in rankings:
-        prompt, completions, short = encode(
-            start.base.tokenizer, one.prompt, list(one.completions), max_length=max_length
-        )
-        made.append(EncodedRanking(prompt, completions, one.rewards))
-        shortened += short
-    if shortened:
-        reporter.log(f"{shortened} of {len(rankings)} rankings were shortened to {max_length} tokens")
-    return made

@@ -1,12 +1,14 @@
-"""Bradley-Terry reward model: a score for a completion, learnt from pairs, through TRL's RewardTrainer.
+"""Bradley-Terry reward model: a score for a completion, learnt from which of two, or of more, people found better.
 
 Backbone of the policy, a linear head read at the last token, and for a pair the loss
 
-    -log sigmoid(s(chosen) - s(rejected)) + c (s(chosen) + s(rejected))^2
+    -log sigmoid(s(chosen) - s(rejected) - margin) + c (s(chosen) + s(rejected))^2
 
-mean over pairs; the second term (`centering` c) keeps the scores near 0, which the first leaves open. The last
-turn is scored, never a turn with later ones in view. Leaves out scaling scores against a policy's samples, and
-using them as a reward (`trainer/rewards`).
+mean over pairs; the second term (`centering` c) keeps the scores near 0, which the first leaves open. A ranking of K
+stands in one batch element with the mean over its pairs (Ouyang et al. 2022, equation 1), or with the likelihood of its
+best (Ziegler et al. 2019); in a tie both sides count one half. The last turn is scored, never a turn with later ones in
+view. At the end scores get mean 0 and spread 1 on samples of the initial model. Leaves out reading scores
+(`reward_scores.py`), and using them as a reward (`trainer/rewards`).
 """
 
 import copy
@@ -16,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from peft import TaskType, get_peft_model
-from transformers import AutoModelForSequenceClassification, set_seed
-from trl.trainer.reward_config import RewardConfig as TRLConfig
-from trl.trainer.reward_trainer import RewardTrainer
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification, TrainingArguments, set_seed
 
 from trainer.adapters import lora_settings
 from trainer.algorithms.callbacks import (
@@ -31,40 +31,80 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
+from trainer.algorithms.measuring import MeasuringTrainer
+from trainer.algorithms.rankings import RankingCollator, encoded_rankings
+from trainer.algorithms.reward_scores import accuracy, normalise
 from trainer.configs import RewardModelConfig
-from trainer.examples import Pair, encode, length_limit
+from trainer.examples import Pair, Ranking, length_limit
+from trainer.losses.scores import best_of_k_loss, ranking_loss
+from trainer.offline_fields import PREFERENCE_REWARDS
 from trainer.policy import Policy, load_policy
-from trainer.prompting import Messages
 from trainer.reporter import Reporter
-from trainer.tensors import disable_dropout, pad_rows
+from trainer.tensors import disable_dropout
 
-NAMES = {
-    "accuracy": "rewards/accuracies",
-    "margin": "rewards/margins",
-    "mean_reward": "rewards/mean",
-    "min_reward": "rewards/min",
-    "max_reward": "rewards/max",
-    "num_tokens": "tokens/seen",
-}
+
+class ScoreTrainer(MeasuringTrainer):
+    """transformers' Trainer with the loss of a reward model and its metrics."""
+
+    def __init__(self, *, config: RewardModelConfig, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.config = config
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        logits = model(**rows, use_cache=False).logits
+        scores, here, worth = logits.squeeze(-1).float()[inputs["places"]], inputs["present"], inputs["rewards"]
+        if self.config.ranking == "best":
+            loss = best_of_k_loss(
+                scores.masked_fill(here == 0, -torch.inf), worth.masked_fill(here == 0, -torch.inf).argmax(dim=-1)
+            )
+        else:
+            ranks = (worth.unsqueeze(1) > worth.unsqueeze(2)).sum(dim=-1)
+            loss = ranking_loss(scores, ranks, present=here, ties="half", margin=inputs["margins"])
+        loss = (loss + self.config.centering * _pair_sums(scores, here)).mean()
+        self._record(scores.detach(), here, worth)
+        return (loss, {}) if return_outputs else loss
+
+    def _record(self, scores: Tensor, here: Tensor, worth: Tensor) -> None:
+        """Of the best and the worst of each ranking: whether and by how much the scores agree."""
+        best = worth.masked_fill(here == 0, -torch.inf).argmax(dim=-1, keepdim=True)
+        worst = worth.masked_fill(here == 0, torch.inf).argmin(dim=-1, keepdim=True)
+        margin = (scores.gather(-1, best) - scores.gather(-1, worst)).squeeze(-1)
+        self.note(
+            {
+                "rewards/accuracies": (margin > 0).float(),
+                "rewards/margins": margin,
+                "rewards/mean": (scores * here).sum(dim=-1) / here.sum(dim=-1),
+            }
+        )
+
+
+def _pair_sums(scores: Tensor, here: Tensor) -> Tensor:
+    """The mean of (s_i + s_j)^2 over the pairs of each ranking: [B, K] to [B]."""
+    both = (here.unsqueeze(1) * here.unsqueeze(2)).triu(diagonal=1)
+    return ((scores.unsqueeze(1) + scores.unsqueeze(2)) ** 2 * both).sum(dim=(1, 2)) / both.sum(dim=(1, 2))
 
 
 def train(
     *,
     config: RewardModelConfig,
-    examples: Sequence[Pair],
+    examples: Sequence[Pair | Ranking],
     policy_source: str,
     output: Path,
     work: Path,
     reporter: Reporter,
-    validation: Sequence[Pair] = (),
+    validation: Sequence[Pair | Ranking] = (),
     device: str = "auto",
 ) -> TrainResult:
     """Train a reward model on the backbone of `policy_source` and write a reward-model checkpoint.
 
     `validation/accuracy` among the metrics is the share of validation pairs, of groups never trained on, whose
-    chosen completion scores strictly higher. They are `validation`, else the configured share of the groups.
-    Saves go to `work`, and a run that finds one there resumes from it. Raises Stopped where the reporter asks for
-    it, ValueError for no pairs, CorruptCheckpoint for a damaged source.
+    better completion scores strictly higher. They are of `validation`, else of the configured share of the groups.
+    A ranking with equal rewards has ties. Saves go to `work`, and a run that finds one there resumes from it. Raises
+    Stopped where the reporter asks for it, ValueError for no pairs and for scores that are all equal,
+    CorruptCheckpoint for a damaged source.
     """
     if (done := finished_result(work, output)) is not None:
         return done
@@ -79,27 +119,29 @@ def train(
     if not held_out:
         reporter.log(f"nothing is held out: {config.validation_share:.0%} of the groups is less than one group")
     max_length = length_limit(start.model, config.max_length)
+    rankings = encoded_rankings(as_rankings(learnt, config), start, max_length=max_length, reporter=reporter)
     set_seed(config.seed)  # before the head is made: it starts at random
-    trainer = RewardTrainer(
+    trainer = ScoreTrainer(
+        config=config,
         model=scorer(start, config),
-        args=TRLConfig(
-            **trainer_settings(config, work, start.model.device),
-            gradient_checkpointing=False,
-            max_length=None,  # the rows are cut to length already, by the rule all algorithms share
-            center_rewards_coefficient=config.centering or None,
-        ),
-        train_dataset=Dataset.from_list([pair_ids(pair, start.tokenizer, max_length) for pair in learnt]),
-        processing_class=start.tokenizer,
+        args=TrainingArguments(**trainer_settings(config, work, start.model.device)),
+        train_dataset=rankings,
+        data_collator=RankingCollator(start.tokenizer.pad_token_id),
     )
-    run_trainer(trainer, reporter, work, names=NAMES)
+    run_trainer(trainer, reporter, work)
     model = trainer.accelerator.unwrap_model(trainer.model)
     model = (model.merge_and_unload() if config.adapter == "lora" else model).eval()
-    metrics = last_epoch(trainer.state.log_history, NAMES)
+    metrics = last_epoch(trainer.state.log_history)
     if held_out:
-        metrics |= {
-            "validation/accuracy": accuracy(model, start.tokenizer, held_out, max_length, config.batch_size),
-            "validation/pairs": float(len(held_out)),
-        }
+        share, count = accuracy(model, start.tokenizer, held_out, max_length, config.batch_size)
+        metrics |= {"validation/accuracy": share, "validation/pairs": float(count)}
+    if config.normalise:
+        prompts = [one.prompt for one in examples]
+        prompts = (prompts * (config.normalise // len(prompts) + 1))[: config.normalise]
+        mean, spread = normalise(model, start, prompts, max_length=max_length, seed=config.seed, reporter=reporter)
+        reporter.log(
+            f"the initial model scored {mean:.2f} with a spread of {spread:.2f}; scores are from that to 0 and 1"
+        )
     return finish(
         trainer,
         metrics,
@@ -139,46 +181,25 @@ def separate_pad_token(tokenizer: Any) -> None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(other)
 
 
-def hold_out(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+def hold_out(
+    examples: Sequence[Pair | Ranking], share: float, seed: int
+) -> tuple[list[Pair | Ranking], list[Pair | Ranking]]:
     """(to learn, held out): whole groups are held out, `share` of them rounded down, drawn by `seed`."""
-    groups = sorted({pair.group for pair in pairs})
+    groups = sorted({one.group for one in examples})
     out = set(random.Random(seed).sample(groups, int(len(groups) * share)))
-    return [pair for pair in pairs if pair.group not in out], [pair for pair in pairs if pair.group in out]
+    return [one for one in examples if one.group not in out], [one for one in examples if one.group in out]
 
 
-def pair_ids(pair: Pair, tokenizer: Any, max_length: int) -> dict[str, list[int]]:
-    prompt, (chosen, rejected), _ = encode(tokenizer, pair.prompt, [pair.chosen, pair.rejected], max_length=max_length)
-    return {"chosen_ids": prompt + chosen, "rejected_ids": prompt + rejected}
-
-
-def accuracy(model: Any, tokenizer: Any, pairs: Sequence[Pair], max_length: int, batch_size: int) -> float:
-    """Share of pairs whose chosen completion scores strictly higher; a tie is an error."""
-    sides = [(pair.prompt, text) for pair in pairs for text in (pair.chosen, pair.rejected)]
-    scores = score(model, tokenizer, sides, max_length=max_length, batch_size=batch_size)
-    return sum(chosen > rejected for chosen, rejected in zip(scores[::2], scores[1::2], strict=True)) / len(pairs)
-
-
-def score(
-    model: Any,
-    tokenizer: Any,
-    completions: Sequence[tuple[Messages, str]],
-    *,
-    max_length: int,
-    batch_size: int = 16,
-) -> list[float]:
-    """The score of each (prompt, completion), in order, without gradient."""
-    scores: list[float] = []
-    for begin in range(0, len(completions), batch_size):
-        encoded = [
-            encode(tokenizer, prompt, [text], max_length=max_length)
-            for prompt, text in completions[begin : begin + batch_size]
-        ]
-        rows = pad_rows([(one.prompt, one.completions[0]) for one in encoded], pad_id=tokenizer.pad_token_id)
-        with torch.no_grad():
-            logits = model(
-                input_ids=rows["input_ids"].to(model.device),
-                attention_mask=rows["attention_mask"].to(model.device),
-                use_cache=False,
-            ).logits
-        scores += logits.float().squeeze(-1).tolist()
-    return scores
+def as_rankings(examples: Sequence[Pair | Ranking], config: RewardModelConfig) -> list[Ranking]:
+    """Pairs as rankings of two; one that was called clearly better has the configured margin."""
+    return [
+        Ranking(
+            one.prompt,
+            (one.chosen, one.rejected),
+            PREFERENCE_REWARDS,
+            margin=config.clear_margin if one.strength == "clearly" else 0.0,
+        )
+        if isinstance(one, Pair)
+        else one
+        for one in examples
+    ]

@@ -46,14 +46,19 @@ def best_of_k_loss(scores: Tensor, best: Tensor) -> Tensor:
 
 
 def ranking_loss(
-    scores: Tensor, ranks: Tensor, *, present: Tensor | None = None, ties: Literal["skip", "half"] = "skip"
+    scores: Tensor,
+    ranks: Tensor,
+    *,
+    present: Tensor | None = None,
+    ties: Literal["skip", "half"] = "skip",
+    margin: Tensor | None = None,
 ) -> Tensor:
     """Mean pair loss over the pairs of each prompt, [B], from scores and ranks [B, K]; rank 1 is best.
 
     All pairs of a prompt stand in one batch element, each prompt has the weight of one (InstructGPT, equation 1): as
     separate examples every completion would be seen K-1 times and be over-fitted in one epoch. Equal ranks are left
-    out, or count one half each way. `present` [B, K] is 0 where a prompt has fewer completions. A prompt without a
-    usable pair has the loss 0.
+    out, or count one half each way. `margin` [B] is by how much the better of two should lead, not of a tie. `present`
+    [B, K] is 0 where a prompt has fewer completions. A prompt without a usable pair has the loss 0.
     """
     here = torch.ones_like(ranks, dtype=torch.bool) if present is None else present.bool()
     scores = torch.where(here, _float(scores), 0.0)
@@ -61,6 +66,8 @@ def ranking_loss(
     both = here.unsqueeze(2) & here.unsqueeze(1)
     better = (ranks.unsqueeze(2) < ranks.unsqueeze(1)) & both
     weight = better.to(scores.dtype)
+    if margin is not None:
+        lead = torch.where(better, lead - margin.view(-1, 1, 1), lead)
     if ties == "half":
         equal = (ranks.unsqueeze(2) == ranks.unsqueeze(1)) & both
         weight = weight + 0.5 * (equal & ~torch.eye(ranks.shape[1], dtype=torch.bool, device=ranks.device))

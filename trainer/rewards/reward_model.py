@@ -19,7 +19,7 @@ class RewardModelReward:
     def __call__(
         self, prompts: Sequence[Messages], completions: Sequence[str], references: Sequence[str | None]
     ) -> list[float | None]:
-        from trainer.algorithms.reward_model import score
+        from trainer.algorithms.reward_scores import score
         from trainer.examples import length_limit
 
         model, tokenizer = self._model.model, self._model.tokenizer

@@ -7,8 +7,9 @@ import torch
 from recorder import Recorder
 
 from trainer.algorithms import pro
+from trainer.algorithms import rankings as rankings_of
 from trainer.configs import PROConfig
-from trainer.examples import Pair, Ranking
+from trainer.examples import Pair, Ranking, encode
 from trainer.losses.pro import pro_loss
 from trainer.manifest import read_manifest
 from trainer.policy import load_policy
@@ -48,9 +49,9 @@ def train(tiny_model_dir, folder: Path, *, recorder=None, examples=None, scorer=
 
 
 def test_a_batch_holds_rankings_of_different_lengths_as_if_each_were_alone():
-    one = pro.EncodedRanking([3, 4], [[60, 61, 1], [62, 1]], (1.0, 0.0))
-    other = pro.EncodedRanking([3, 4, 5], [[63, 1], [64, 65, 1], [66, 1]], (2.0, 0.5, 0.0))
-    together = pro.RankingCollator(0)([one, other])
+    one = rankings_of.EncodedRanking([3, 4], [[60, 61, 1], [62, 1]], (1.0, 0.0))
+    other = rankings_of.EncodedRanking([3, 4, 5], [[63, 1], [64, 65, 1], [66, 1]], (2.0, 0.5, 0.0))
+    together = rankings_of.RankingCollator(0)([one, other])
     assert together["input_ids"].shape[0] == 5
     sums = torch.tensor([-3.0, -4.0, -2.0, -6.0, -5.0])
     alone = []
@@ -82,7 +83,7 @@ def test_a_run_learns_to_rank_the_chosen_first(tiny_model_dir, tmp_path, adapter
 def test_three_completions_end_in_their_order(tiny_model_dir, tmp_path):
     train(tiny_model_dir, tmp_path, examples=rankings(), epochs=30, sft_weight=0.0)
     trained, start = load_policy(tmp_path / "pro-0001", device="cpu"), load_policy(tiny_model_dir, device="cpu")
-    encoded = pro.encode(start.tokenizer, rankings()[1].prompt, list(rankings()[1].completions), max_length=64)
+    encoded = encode(start.tokenizer, rankings()[1].prompt, list(rankings()[1].completions), max_length=64)
     rows = [(encoded.prompt, ids) for ids in encoded.completions]
     before, after = (completion_logprobs(p.model, rows, pad_id=0, batch_size=3) for p in (start, trained))
     per_token = [(b - a) / len(ids) for a, b, (_, ids) in zip(before, after, rows, strict=True)]

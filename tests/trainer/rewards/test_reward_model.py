@@ -22,7 +22,7 @@ def values(checkpoints: Path, **options: object) -> list[float | None]:
 
 
 def test_a_checkpoint_named_by_its_id_gives_the_scores_that_it_gives_alone(checkpoints: Path):
-    from trainer.algorithms.reward_model import score
+    from trainer.algorithms.reward_scores import score
 
     alone = load_reward_model(checkpoints / "reward_model-0001", device="cpu")
     sides = list(zip(asked("a", "b", "c"), TEXTS, strict=True))

@@ -43,7 +43,7 @@ class RewardModelJudge:
         return {"messages": list(one.messages), "first": one.first, "second": one.second, "max_length": MAX_LENGTH}
 
     def ask(self, asks: Sequence[Ask], *, on_reply: OnReply, should_stop: Callable[[], bool]) -> None:
-        from trainer.algorithms.reward_model import score
+        from trainer.algorithms.reward_scores import score
         from trainer.examples import length_limit
 
         if should_stop():
@@ -62,7 +62,7 @@ class RewardModelJudge:
                 continue
             sides += [(messages, ask.comparison.first), (messages, ask.comparison.second)]
             asked.append(index)
-        scores = score(model, tokenizer, sides, max_length=limit)
+        scores = score(model, tokenizer, sides, max_length=limit, raw=True)
         each_s = (time.monotonic() - begun) / max(1, len(asked))
         for place, index in enumerate(asked):
             first, second = scores[2 * place : 2 * place + 2]
