@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from app import starter_command, statistics, win_rates_command
+from app import checkpoints_command, starter_command, statistics, win_rates_command
+from app.checkpoints_command import DataDir
 from app.judged_table import print_judged
 from app.settings import Settings
 from storage.errors import Invalid, PrefLoopError
@@ -29,7 +30,6 @@ cli.add_typer(starter_command.starter, name="starter")
 cli.command()(statistics.statistics)
 cli.command("win-rates")(win_rates_command.win_rates)
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="This project's folder; default PREFLOOP_DATA_DIR.")]
 Model = Annotated[str | None, typer.Option(help="Hub id or folder of the initial model; default: the starter.")]
 
 
@@ -263,32 +263,6 @@ def export(
     print(f"{rows} rows in {output}")
 
 
-@cli.command()
-def checkpoints(data_dir: DataDir = None) -> None:
-    """List checkpoints with their gate's outcome; the served one is marked."""
-    from app.project import open_database
-    from storage.checkpoints import count_learned, list_checkpoints
-    from storage.deployments import current_deployment
-    from storage.evaluations import gate_decision_of
-
-    database = open_database(_settings(data_dir=data_dir), begun=True)
-    table = Table("", "id", "kind", "from", "preferences", "gate", "made")
-    with database.read() as session:
-        served = current_deployment(session)
-        for row in list_checkpoints(session):
-            decision = gate_decision_of(session, row.id)
-            table.add_row(
-                "served" if served and served.checkpoint_id == row.id else "",
-                row.id,
-                row.kind,
-                row.started_from_id or row.source,
-                str(count_learned(session, row.id)),
-                decision.outcome if decision else "",
-                f"{row.created_at:%Y-%m-%d %H:%M}",
-            )
-    Console().print(table)
-
-
 def _fields(given: list[str]) -> dict[str, Any]:
     """`beta=0.2` as {"beta": 0.2}: values are JSON where they parse as it, else text."""
     values: dict[str, Any] = {}
@@ -301,3 +275,6 @@ def _fields(given: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             values[name] = value
     return values
+
+
+cli.add_typer(checkpoints_command.checkpoints_command(_settings), name="checkpoints")

@@ -48,6 +48,7 @@ def refuse(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
         (["simulate", "--rule", "exclaims", "--url", "nonsense"], "nonsense"),
         (["simulate", "--rule", "exclaims", "--url", "http://["], "Nothing answers"),
         (["checkpoints"], "no project"),
+        (["checkpoints", "export", "dpo-0001", "out"], "no project"),
         (["export", "--format", "trl", "--output", "out.jsonl"], "no project"),
     ],
 )
