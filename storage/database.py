@@ -108,15 +108,16 @@ def _alembic(url: str) -> Config:
 
 
 def _back_up(engine: Engine, revision: str) -> None:
-    """By SQLite's own means: the file alone lacks what a reader elsewhere keeps in the write-ahead log."""
     if engine.url.get_backend_name() != "sqlite" or not engine.url.database:
         return
     path = Path(engine.url.database)
-    with (
-        closing(sqlite3.connect(path)) as source,
-        closing(sqlite3.connect(path.with_name(f"{path.name}.before-{revision}"))) as copy,
-    ):
-        source.backup(copy)
+    copy_sqlite(path, path.with_name(f"{path.name}.before-{revision}"))
+
+
+def copy_sqlite(path: Path, copy: Path) -> None:
+    """By SQLite's own means: the file alone lacks what a reader elsewhere keeps in the write-ahead log."""
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
 
 
 def _check_foreign_keys(connection: Connection) -> None:
