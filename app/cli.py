@@ -22,6 +22,7 @@ from rich.table import Table
 from app import checkpoints_command, starter_command, statistics, win_rates_command
 from app.backup_command import add_backup_commands
 from app.checkpoints_command import DataDir
+from app.doctor_command import add_doctor_command
 from app.judged_table import print_judged
 from app.settings import Settings
 from storage.errors import Invalid, PrefLoopError
@@ -280,3 +281,4 @@ def _fields(given: list[str]) -> dict[str, Any]:
 
 cli.add_typer(checkpoints_command.checkpoints_command(_settings), name="checkpoints")
 add_backup_commands(cli, _settings)
+add_doctor_command(cli, _settings)

@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session
 
 BUSY_TIMEOUT_MS = 30_000
@@ -49,13 +50,12 @@ class Database:
         Foreign keys are off meanwhile (a batch migration rebuilds tables, and cascades would eat their children) and
         checked afterwards. Raises RuntimeError when that check finds orphans.
         """
-        script = ScriptDirectory.from_config(_alembic(self.url))
+        if self.is_current():
+            return
         engine = _open(self.url, foreign_keys=False)
         try:
             with engine.connect() as connection:
                 current = MigrationContext.configure(connection).get_current_revision()
-            if current == script.get_current_head():
-                return
             if current is not None:
                 _back_up(engine, current)
             with engine.begin() as connection:
@@ -65,6 +65,23 @@ class Database:
                 _check_foreign_keys(connection)
         finally:
             engine.dispose()
+
+    def is_current(self) -> bool:
+        """Whether the schema is the newest, so that `migrate` has nothing to do."""
+        with self._reading.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        return current == ScriptDirectory.from_config(_alembic(self.url)).get_current_head()
+
+    def damage(self) -> str:
+        """What SQLite finds wrong with its file; empty where nothing is, and for other databases."""
+        if self._reading.dialect.name != "sqlite":
+            return ""
+        try:
+            with self._reading.connect() as connection:
+                told = connection.exec_driver_sql("PRAGMA quick_check").scalar()
+        except DatabaseError as error:
+            return str(error.orig)
+        return "" if told == "ok" else str(told)
 
     def close(self) -> None:
         self._writing.dispose()
