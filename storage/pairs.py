@@ -15,7 +15,8 @@ from storage.tables import Choice, Comparison, Completion, Feedback, Preference,
 class PreferencePair:
     """A decided comparison of one prompt, or an edited reply. `preference_ids` are those of all who agreed.
 
-    `strength` is what most of them said, None where none of the two was. Of a tie, chosen is left and rejected right.
+    `strength` is what most of them said, None where none of the two was. Of a tie and of two bad ones, chosen is left
+    and rejected right.
     """
 
     prompt_id: int
@@ -45,6 +46,13 @@ def preference_pairs(
 def tied_pairs(session: Session, *, splits: Iterable[Split] = (Split.train,), after: int = 0) -> list[PreferencePair]:
     """The comparisons that most called a tie, otherwise as `preference_pairs`."""
     return _pairs_of(session, splits=splits, after=after, decided=(Choice.tie,))
+
+
+def both_bad_pairs(
+    session: Session, *, splits: Iterable[Split] = (Split.train,), after: int = 0
+) -> list[PreferencePair]:
+    """The comparisons of which most called both sides bad, otherwise as `tied_pairs`."""
+    return _pairs_of(session, splits=splits, after=after, decided=(Choice.both_bad,))
 
 
 def _pairs_of(

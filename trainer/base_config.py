@@ -21,11 +21,24 @@ LearningRate = Annotated[
     float, Field(gt=0, le=1, description="Peak learning rate of AdamW; tune it within a factor of three per model.")
 ]
 Epochs = Annotated[int, Field(ge=1, le=1000, description="Passes over the examples.")]
-Rank = Annotated[int, Field(ge=1, le=1024, description="Rank of the LoRA matrices; unused with full weights.")]
+Rank = Annotated[int, Field(ge=1, le=1024, description="Rank of the LoRA matrices; unused with other adapters.")]
 Alpha = Annotated[
     int,
-    Field(ge=1, le=4096, description="LoRA scale: the update is multiplied by alpha / rank; unused with full weights."),
+    Field(
+        ge=1,
+        le=4096,
+        description="LoRA scale: the update is multiplied by alpha / rank, with rslora by alpha / sqrt(rank).",
+    ),
 ]
+AdapterName = Literal["lora", "dora", "rslora", "bottleneck", "full"]
+MergedAdapter = Annotated[
+    Literal["lora", "dora", "rslora", "full"],
+    Field(
+        description="What is trained: LoRA, DoRA or rsLoRA on all linear layers, or the full weights; the result is "
+        "one whole model, into which a bottleneck cannot be merged.",
+    ),
+]
+"""For algorithms that make a whole model of what they have trained."""
 
 
 class AlgorithmConfig(BaseModel):
@@ -48,11 +61,22 @@ class AlgorithmConfig(BaseModel):
     warmup_share: float = Field(
         0.1, ge=0, le=1, description="Share of the steps over which the learning rate rises from 0 to its peak."
     )
-    adapter: Literal["lora", "full"] = Field(
-        "lora", description="What is trained: a LoRA adapter on all linear layers, or the full weights."
+    adapter: AdapterName = Field(
+        "lora",
+        description="What is trained: LoRA, DoRA or rsLoRA on all linear layers, a bottleneck at every MLP, or the "
+        "full weights.",
     )
     rank: Rank = 4
     alpha: Alpha = 8
+    bottleneck_size: int = Field(32, ge=1, le=65_536, description="Width of a bottleneck; unused with other adapters.")
+    bottleneck_activation: Literal["relu", "gelu", "silu"] = Field(
+        "gelu", description="What stands between a bottleneck's two layers."
+    )
+    bottleneck_placement: Literal["in", "instead"] = Field(
+        "in",
+        description="Behind each MLP, or instead of it: then the run does not start at the initial model and has much "
+        "to relearn.",
+    )
     max_length: int = Field(
         512, ge=16, le=1_000_000, description="Tokens of prompt and completion together; older turns are dropped first."
     )

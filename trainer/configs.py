@@ -5,15 +5,17 @@ described once. Leaves out: reading the values (storage), and acting on them (`t
 Free of torch, so that the web process may import it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from trainer.base_config import AlgorithmConfig, Alpha, Epochs, InvalidConfig, LearningRate, Rank
+from trainer.base_config import AlgorithmConfig, Alpha, Epochs, InvalidConfig, LearningRate, MergedAdapter, Rank
+from trainer.kto_config import KTOConfig
 from trainer.losses.names import PairLossName
 from trainer.offline_fields import Clipped, PushedAdvantage, RatioOrPush, Rewarded, Valued, Worth
+from trainer.pair_config import TARGET, WITHOUT_REFERENCE, Smoothed
 from trainer.ppo_config import PPOConfig
 
 
@@ -26,7 +28,7 @@ Names = Annotated[tuple[PairLossName, ...], BeforeValidator(_as_list)]
 Numbers = Annotated[tuple[Annotated[float, Field(gt=0, le=1000)], ...], BeforeValidator(_as_list)]
 
 
-class DPOConfig(AlgorithmConfig):
+class DPOConfig(Smoothed):
     """Direct preference optimisation (Rafailov et al. 2023). Defaults are tuned on the starter model."""
 
     learning_rate: LearningRate = 2.5e-4
@@ -55,15 +57,15 @@ class DPOConfig(AlgorithmConfig):
     epochs: int = Field(
         60, ge=1, le=1000, description="Passes over the examples; the target margin ends most runs earlier."
     )
-    target_margin: float = Field(
-        3.5,
-        ge=0,
-        le=1000,
-        description="Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off.",
-    )
-    start_from: Literal["initial", "served"] = Field(
-        "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
-    )
+    target_margin: float = Field(3.5, ge=0, le=1000, description=TARGET)
+
+    @property
+    def terms(self) -> Sequence[tuple[PairLossName, float]]:
+        return list(zip(self.loss_type, self.loss_weights, strict=True))
+
+    @property
+    def uses_reference(self) -> bool:
+        return True
 
     @model_validator(mode="after")
     def _a_weight_for_each_loss(self) -> Self:
@@ -80,6 +82,12 @@ class SFTConfig(AlgorithmConfig):
 
     learning_rate: LearningRate = 5e-4
     epochs: Epochs = 3
+    loss_type: Literal["nll", "dft"] = Field(
+        "nll",
+        description="nll imitates every token alike; dft weighs each by its own probability, so that tokens the model "
+        "finds unlikely count less (dynamic fine-tuning).",
+    )
+    adapter: MergedAdapter = "lora"
     rank: Rank = 16
     alpha: Alpha = 32
     start_from: Literal["initial", "served"] = Field(
@@ -91,6 +99,7 @@ class RewardModelConfig(AlgorithmConfig):
     """Bradley-Terry reward model on the initial model's backbone with a linear head."""
 
     epochs: Epochs = 3
+    adapter: MergedAdapter = "lora"
     rank: Rank = 8
     alpha: Alpha = 16
     centering: float = Field(
@@ -211,6 +220,8 @@ ALGORITHMS: Mapping[str, type[AlgorithmConfig]] = MappingProxyType(
         "sft": SFTConfig,
         "reward_model": RewardModelConfig,
         "dpo": DPOConfig,
+        **WITHOUT_REFERENCE,
+        "kto": KTOConfig,
         "ppo": PPOConfig,
         "pro": PROConfig,
         **OFFLINE,

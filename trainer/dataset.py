@@ -2,6 +2,7 @@
 
 `preferences: auto` uses all choices so far, unless a preference model of the earlier ones is significantly wrong about
 those made since the last run: then wishes have changed, and the run and its gate use only the newer ones and say so.
+KTO learns from completions rated by themselves too (`trainer/ratings.py`), and needs no pairs.
 """
 
 import hashlib
@@ -22,8 +23,9 @@ from storage.runs import began_with, previous_run
 from storage.tables import Split, TrainingRun
 from trainer.evaluation.features import Item, features
 from trainer.evaluation.preference_model import FOLDS, cross_fit, wishes_changed
-from trainer.examples import Demonstration, Pair, Question, Ranking
+from trainer.examples import Demonstration, Pair, Question, Ranking, Rated
 from trainer.policy import Policy
+from trainer.ratings import Ratings, ratings_of, sides_of
 
 MIN_EARLIER = 10  # pairs; a model of fewer has no interval worth asking
 
@@ -32,7 +34,7 @@ MIN_EARLIER = 10  # pairs; a model of fewer has no interval worth asking
 class TrainingData:
     """What a run learns from. `features` [2, P, F] of the initial model: those of the chosen, then of the rejected.
 
-    `ties` are there where the run's config asks for them.
+    `ties` are there where the run's config asks for them, `ratings` (completions rated by themselves) in runs of KTO.
     """
 
     pairs: list[Pair]
@@ -42,6 +44,7 @@ class TrainingData:
     digest: str
     note: str
     ties: tuple[Ranking, ...] = ()
+    ratings: tuple[Rated, ...] = ()
 
     @property
     def groups(self) -> list[str]:
@@ -50,6 +53,11 @@ class TrainingData:
     @property
     def demonstrations(self) -> list[Demonstration]:
         return [Demonstration(p.prompt, p.chosen, p.preference_id, p.group) for p in self.pairs]
+
+    @property
+    def rated(self) -> list[Rated]:
+        """Every completion as good or bad: the chosen, the rejected, and those rated by themselves."""
+        return [*sides_of(self.pairs), *self.ratings]
 
 
 def build_dataset(
@@ -63,7 +71,8 @@ def build_dataset(
     """The run's training data, from choices made up to its queueing and replies edited up to its first start.
 
     So every attempt at it learns from the same. Pairs whose transcripts diverge before the last turn are left out, and
-    the note says how many. Raises Invalid where nothing is left, Stopped once `should_stop()` is true.
+    the note says how many. A run of KTO has thumbs and both_bad too. Raises Invalid where nothing is left, Stopped once
+    `should_stop()` is true.
     """
     with database.read() as session:
         stored = [p for p in preference_pairs(session) if p.newest <= run.last_preference_id]
@@ -72,10 +81,14 @@ def build_dataset(
     table = _features(initial, usable, on_progress, should_stop)
     kept, first, why = _select(str(run.config.get("preferences", "auto")), before, usable, table)
     edits = _edits(database, run, first)
-    if not kept and not edits:
+    single = None
+    if run.algorithm == "kto":
+        since = _last_since(run, [usable[i] for i in kept])
+        single = ratings_of(database, run, first=first, last_since=since, edits=edits)
+    if not kept and not edits and not (single and single.rated):
         raise Invalid(
             f"There is nothing to learn from: {len(stored)} decided pairs of train prompts.",
-            hint="Label some comparisons first; ties and skips make no pairs.",
+            hint="Label some comparisons first; ties and skips make no pairs. KTO learns from thumbs in the chat too.",
         )
     note = f"{len(kept) + len(edits)} pairs; {why}"
     if edits:
@@ -85,10 +98,13 @@ def build_dataset(
         note += f", and {len(ties)} ties"
     if len(stored) > len(usable):
         note += f"; {len(stored) - len(usable)} that differ before the last turn were left out"
+    if single:
+        note += f", {single.note}"
     tables = [table[:, kept]] if kept else []
     tables += [_features(initial, edits, on_progress, should_stop)] if edits else []
     pairs = [*(usable[i] for i in kept), *edits]
-    return _training_data(pairs, np.concatenate(tables, axis=1), first=first, note=note + ".", ties=ties)
+    features_of_all = np.concatenate(tables, axis=1) if tables else table
+    return _training_data(pairs, features_of_all, first=first, note=note + ".", ties=ties, single=single)
 
 
 def all_choices(session: Session, initial: Policy) -> TrainingData:
@@ -110,16 +126,19 @@ def _training_data(
     first: int,
     note: str,
     ties: Sequence[PreferencePair] = (),
+    single: Ratings | None = None,
 ) -> TrainingData:
     examples, rankings = [_example(p) for p in pairs], [_tie(p) for p in ties]
+    rated, behind = (single.rated, single.preference_ids) if single else ((), ())
     return TrainingData(
         pairs=examples,
         features=table,
-        preference_ids=tuple(i for p in [*pairs, *ties] for i in p.preference_ids),
+        preference_ids=(*(i for p in [*pairs, *ties] for i in p.preference_ids), *behind),
         first_preference_id=first,
-        digest=_digest(examples, rankings),
+        digest=_digest(examples, rankings, rated),
         note=note,
         ties=tuple(rankings),
+        ratings=rated,
     )
 
 
@@ -198,7 +217,14 @@ def _tie(pair: PreferencePair) -> Ranking:
     return Ranking(pair.messages, (pair.chosen.text, pair.rejected.text), (0.5, 0.5), group=pair.group_key)
 
 
-def _digest(pairs: list[Pair], ties: list[Ranking]) -> str:
+def _last_since(run: TrainingRun, kept: list[PreferencePair]) -> int | None:
+    """The oldest preference that a run of the last few uses; None for any other run."""
+    last = str(run.config.get("preferences", "auto")).startswith("last ")
+    return min((pair.newest for pair in kept), default=0) if last else None
+
+
+def _digest(pairs: list[Pair], ties: list[Ranking], rated: Sequence[Rated]) -> str:
     learnt: list[list[Any]] = [[p.prompt, p.chosen, p.rejected, *([p.strength] if p.strength else [])] for p in pairs]
     learnt += [[tie.prompt, *tie.completions, "tie"] for tie in ties]
+    learnt += [[one.prompt, one.completion, one.good] for one in rated]
     return hashlib.sha256("".join(json.dumps(one) + "\n" for one in learnt).encode()).hexdigest()

@@ -39,6 +39,17 @@ class Demonstration:
 
 
 @dataclass(frozen=True)
+class Rated:
+    """A completion by itself that is good or bad. `preference_id` is the choice it comes from, 0 if there is none."""
+
+    prompt: Messages
+    completion: str
+    good: bool
+    preference_id: int = 0
+    group: str = ""
+
+
+@dataclass(frozen=True)
 class Ranking:
     """Completions of one prompt, best first, with what each is worth; equal rewards are a tie.
 

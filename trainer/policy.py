@@ -1,7 +1,7 @@
 """Models and tokenizers on disk: load a policy or a reward model, write a checkpoint folder.
 
-A checkpoint folder is one of three kinds, told by its manifest.json: `adapter` (PEFT files and the tokenizer,
-with a reference to the base they belong to), `full` (a causal language model) and `reward_model` (a sequence
+A checkpoint folder is one of three kinds, told by its manifest.json: `adapter` (PEFT files or a bottleneck, and the
+tokenizer, with a reference to the base they belong to), `full` (a causal language model) and `reward_model` (a sequence
 classifier with one score). A folder appears under its name only when complete: it is written beside it, its
 manifest last, synced, then renamed. Weights are safetensors only; nothing here unpickles, and no code that
 comes with a model is run. Leaves out: where weights come from (`trainer/sources.py`), verifying a folder
@@ -26,6 +26,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from trainer.bottleneck import adapted_mlps, is_bottleneck, load_bottleneck, save_bottleneck
 from trainer.manifest import (
     MANIFEST,
     Kind,
@@ -83,9 +84,10 @@ def load_policy(
 ) -> Policy:
     """The policy at `source`: one of our checkpoint folders, any causal-LM folder, or a hub id.
 
-    An adapter is merged onto its base: the checkpoint beside it, where the manifest names one, else `base` where
-    given (the initial model may lie elsewhere by now), else what is recorded. The base must have the digest that the
-    adapter was trained on. Float32 on a CPU and bfloat16 on CUDA, unless `dtype` is given.
+    An adapter is merged onto its base; a bottleneck, which cannot be, stands in it. The base is the checkpoint beside
+    it, where the manifest names one, else `base` where given (the initial model may lie elsewhere by now), else what
+    is recorded; it must have the digest that the adapter was trained on. Float32 on a CPU and bfloat16 on CUDA,
+    unless `dtype` is given.
     Raises CorruptCheckpoint where a file is not what the manifest says, FileNotFoundError where there is none.
     """
     folder = resolve_source(source)
@@ -93,7 +95,7 @@ def load_policy(
     if manifest is not None and manifest.kind == "reward_model":
         raise ValueError(f"{folder} holds a reward model, not a policy; open it with load_reward_model")
     if manifest is not None and manifest.kind == "adapter":
-        return _load_merged(folder, manifest, device=device, dtype=dtype, base=base)
+        return _load_adapted(folder, manifest, device=device, dtype=dtype, base=base)
     digest = source_digest(folder)
     target = pick_device(device)
     model: Any = AutoModelForCausalLM.from_pretrained(
@@ -102,7 +104,7 @@ def load_policy(
     return Policy(model.to(target).eval(), load_tokenizer(folder), digest)
 
 
-def _load_merged(
+def _load_adapted(
     folder: Path,
     manifest: Manifest,
     *,
@@ -113,6 +115,8 @@ def _load_merged(
     digest = verify_manifest(folder)
     under = load_policy(base_of(folder, elsewhere=base), device=device, dtype=dtype)
     check_base(folder, manifest, under.digest)
+    if is_bottleneck(folder):
+        return Policy(load_bottleneck(under.model, folder).eval(), load_tokenizer(folder), digest)
     merged: Any = PeftModel.from_pretrained(under.model, str(folder)).merge_and_unload()
     return Policy(merged.eval(), load_tokenizer(folder), digest)
 
@@ -172,9 +176,9 @@ def save_checkpoint(
 ) -> str:
     """Write the checkpoint `folder` and return its digest; the folder appears complete or not at all.
 
-    An `adapter` takes a PeftModel and needs `base` and `base_digest`. A base that is a checkpoint beside the
-    folder is recorded by its name, so that both can be moved together. Raises FileExistsError where the
-    folder is there already: a checkpoint is never changed.
+    An `adapter` takes a PeftModel, or a model with bottlenecks, and needs `base` and `base_digest`. A base that is a
+    checkpoint beside the folder is recorded by its name, so that both can be moved together. Raises FileExistsError
+    where the folder is there already: a checkpoint is never changed.
     """
     if folder.exists():
         raise FileExistsError(f"{folder} exists and checkpoints are never overwritten; choose another name")
@@ -184,9 +188,12 @@ def save_checkpoint(
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
-    if kind == "adapter":
-        model.peft_config["default"].base_model_name_or_path = base
-    model.save_pretrained(partial)
+    if kind == "adapter" and adapted_mlps(model):
+        save_bottleneck(model, partial)
+    else:
+        if kind == "adapter":
+            model.peft_config["default"].base_model_name_or_path = base
+        model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's model card template, filled with blanks
     manifest = Manifest(

@@ -38,8 +38,10 @@ from trainer.evaluation.samples import SAMPLES, HeldoutPrompt
 from trainer.gate_options import GateOptions
 from trainer.gate_plan import plan_gate
 from trainer.gate_records import record_gate
+from trainer.kto_config import KTOConfig
 from trainer.manifest import read_manifest
 from trainer.offline_fields import Worth
+from trainer.pair_config import PairConfig
 from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
 from trainer.ppo_config import PPOConfig
@@ -173,11 +175,13 @@ class Worker:
         if self._run.algorithm != "reward_model":
             extra["initial_source"] = self._model_source
         config = parse_config(self._run.algorithm, self._run.config)
-        if self._run.algorithm == "dpo" or isinstance(config, OfflineConfig):
+        if isinstance(config, PairConfig | OfflineConfig | KTOConfig):
             extra["reference_store"] = StoredReferences(self._database)
         examples: Sequence[Any] = data.demonstrations if self._run.algorithm == "sft" else [*data.pairs, *data.ties]
         if isinstance(config, Worth | PPOConfig):
             extra["reward"] = self._reward(config, data, max_length=config.max_length)
+        if isinstance(config, KTOConfig):
+            examples = data.rated
         if isinstance(config, PPOConfig):
             extra["demonstrations"] = data.demonstrations
             examples = train_questions(self._database)

@@ -1,5 +1,6 @@
 """Everything about one run: why, what it learned from, its curves, guards, the gate's reasons, where it led."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -93,9 +94,18 @@ class RunDetail:
             ("Started from", made_of["started_from_id"] or "the initial model"),
             ("Preferences", f"{len(learned)}, ids {learned[0]} to {learned[-1]}" if learned else "none recorded"),
             ("Dataset", (made_of["dataset_digest"] or "")[:12]),
+            *trained_share(checkpoint.metrics),
             ("Weights", f"{checkpoint.kind}, SHA-256 {checkpoint.digest[:12]}"),
         ]
         return facts, checkpoint.kind is not CheckpointKind.reward_model
+
+
+def trained_share(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    """How many parameters the run trained; nothing of runs that did not say."""
+    trained, total = metrics.get("parameters/trainable"), metrics.get("parameters/all")
+    if not trained or not total:
+        return []
+    return [("Trained", f"{trained:,.0f} of {total:,.0f} parameters ({trained / total:.2%})")]
 
 
 def run_values(view: RunView) -> dict[str, Any]:

@@ -232,3 +232,97 @@ def test_looking_at_the_choices_can_be_stopped_and_says_how_far_it_is(database: 
     assert told == [(12, 12)]
     with pytest.raises(Stopped):
         build_dataset(database, run, initial, should_stop=lambda: True)
+
+
+def reject_both(database: Database, *, number: int) -> int:
+    """A comparison whose two sides are bad; the id of the choice."""
+    with database.write() as session:
+        prompt = session.exec(select(Prompt).order_by(col(Prompt.id)).offset(number)).first()
+        assert prompt is not None and prompt.id is not None
+        left, right = (Completion(prompt_id=prompt.id, text=f"Bad {side} {number}.") for side in ("left", "right"))
+        comparison = record_comparison(
+            session,
+            prompt_id=prompt.id,
+            left=left,
+            right=right,
+            purpose=Purpose.train,
+            state=ComparisonState.leased,
+        )
+        choice, _ = record_preference(
+            session,
+            comparison_id=comparison.id,
+            labeller_id="someone",
+            choice=Choice.both_bad,
+            client_id=f"both-{number}",
+        )
+        assert choice.id is not None
+        return choice.id
+
+
+def thumb(database: Database, *thumbs: str, number: int = 0) -> int:
+    """A reply in the chat with these thumbs, one after another by one person; the completion's id."""
+    with database.write() as session:
+        record_labeller(session, labeller_id="someone")
+        prompt = session.exec(select(Prompt).order_by(col(Prompt.id)).offset(number)).first()
+        assert prompt is not None and prompt.id is not None
+        reply = record_completion(session, Completion(prompt_id=prompt.id, text=f"Reply {number}."))
+        assert reply.id is not None
+        for one in thumbs:
+            session.add(Feedback(completion_id=reply.id, labeller_id="someone", thumb=one))
+        return reply.id
+
+
+def built_for_kto(database: Database, initial: Policy, **config: Any) -> TrainingData:
+    with database.write() as session:
+        run = queue_run(
+            session, algorithm="kto", config=config, trigger="person", started_because="test", automatic=False
+        )
+        run_id = run.id
+    return build_dataset(database, claim(database, run_id), initial)
+
+
+def test_kto_learns_from_both_sides_of_pairs_thumbs_and_of_what_was_all_bad(
+    database: Database, initial: Policy
+) -> None:
+    ids = record_choices(database, count=3)
+    both = reject_both(database, number=4)
+    thumb(database, "up", number=5)
+    thumb(database, "up", "down", number=6)  # changed their mind
+    data = built_for_kto(database, initial)
+    assert [one.good for one in data.rated] == [True, False] * 3 + [False, False, True, False]
+    assert [one.completion for one in data.ratings] == ["Bad left 4.", "Bad right 4.", "Reply 5.", "Reply 6."]
+    assert data.preference_ids == (*ids, both)
+    assert "thumbs: 1 up, 1 down; 2 completions of comparisons where both were bad" in data.note
+    pairs_alone = built(database, initial)
+    assert pairs_alone.ratings == () and pairs_alone.preference_ids == tuple(ids)
+    assert data.digest != pairs_alone.digest
+
+
+def test_thumbs_alone_are_enough_for_kto_and_for_no_other(database: Database, initial: Policy) -> None:
+    thumb(database, "up", number=1)
+    thumb(database, "down", number=2)
+    data = built_for_kto(database, initial)
+    assert data.pairs == [] and [one.good for one in data.rated] == [True, False]
+    with pytest.raises(Invalid, match="nothing to learn from") as refused:
+        built(database, initial)
+    assert refused.value.hint is not None and "KTO learns from thumbs" in refused.value.hint
+
+
+def test_the_last_few_choices_bring_what_was_all_bad_since_and_no_thumbs(database: Database, initial: Policy) -> None:
+    reject_both(database, number=4)
+    record_choices(database, count=2)
+    late = reject_both(database, number=5)
+    thumb(database, "up", number=6)
+    data = built_for_kto(database, initial, preferences="last 1")
+    assert [one.preference_id for one in data.ratings] == [late, late]
+
+
+def test_a_thumb_on_a_reply_that_was_edited_does_not_count(database: Database, initial: Policy) -> None:
+    reply = thumb(database, "up", number=1)
+    with database.write() as session:
+        session.add(Feedback(completion_id=reply, labeller_id="someone", edited_text="Better."))
+    data = built_for_kto(database, initial)
+    assert data.ratings == () and [(one.completion, one.good) for one in data.rated] == [
+        ("Better.", True),
+        ("Reply 1.", False),
+    ]

@@ -9,13 +9,29 @@ from typing import Any
 
 import pytest
 from judging import reply, serving
+from labelled import record_prompts
 from project import TrainingProject
+from sqlmodel import select
 
 from storage.checkpoints import get_checkpoint, lineage
+from storage.comparisons import record_completion
 from storage.deployments import record_deployment
 from storage.evaluations import evaluations_of, get_gate_decision, scores_of
+from storage.preferences import record_labeller
 from storage.runs import claim_run, mark_dead
-from storage.tables import Checkpoint, CheckpointKind, DeploymentReason, RunStatus, TrainingRun
+from storage.tables import (
+    Checkpoint,
+    CheckpointKind,
+    Completion,
+    DeploymentReason,
+    Feedback,
+    Outcome,
+    Prompt,
+    RunStatus,
+    Split,
+    TrainingRun,
+)
+from trainer.bottleneck import adapted_mlps
 from trainer.evaluation.compare import Compared, Comparer
 from trainer.gate_options import GateOptions
 from trainer.plan_file import read_plan
@@ -296,3 +312,26 @@ def test_a_judge_that_is_not_there_ends_no_run(project: TrainingProject, tmp_pat
         decision = get_gate_decision(session, run_id)
     assert decision is not None and decision.outcome != "promote"
     assert any("could not be heard" in reason for reason in decision.reasons)
+
+
+def test_a_kto_run_of_thumbs_alone_ends_with_an_adapter_and_too_few_pairs_for_a_decision(
+    tmp_path: Path, tiny_model_dir: Path
+) -> None:
+    project = TrainingProject.make(tmp_path / "data", tiny_model_dir, pairs=0)
+    record_prompts(project.database, train=6, heldout=8)
+    with project.database.write() as session:
+        record_labeller(session, labeller_id="someone")
+        for prompt in session.exec(select(Prompt).where(Prompt.split == Split.train)).all():
+            assert prompt.id is not None
+            answer = record_completion(session, Completion(prompt_id=prompt.id, text=f"Reply {prompt.id}."))
+            assert answer.id is not None
+            thumb = "up" if prompt.id % 2 else "down"
+            session.add(Feedback(completion_id=answer.id, labeller_id="someone", thumb=thumb))
+    run = work(project, project.queue("kto", max_steps=2, adapter="bottleneck"))
+    assert run.status is RunStatus.succeeded, run.error
+    assert run.pairs == 0 and "thumbs: 3 up, 3 down" in run.dataset_note
+    with project.database.read() as session:
+        decision = get_gate_decision(session, run.id)
+    assert decision is not None and decision.outcome is Outcome.inconclusive
+    served = load_policy(project.data_dir / checkpoint_of(project, run.id).source, device="cpu")
+    assert adapted_mlps(served.model)

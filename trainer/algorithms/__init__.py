@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.base_config import InvalidConfig
 from trainer.configs import OFFLINE
+from trainer.pair_config import WITHOUT_REFERENCE
 
 if TYPE_CHECKING:
     from trainer.algorithms.callbacks import TrainResult
@@ -16,8 +17,10 @@ def train(algorithm: str, **arguments: Any) -> "TrainResult":
         "sft": "sft",
         "reward_model": "reward_model",
         "dpo": "pairs",
+        "kto": "kto",
         "pro": "pro",
         "ppo": "ppo",
+        **dict.fromkeys(WITHOUT_REFERENCE, "pairs"),
         **dict.fromkeys(OFFLINE, "offline_rl"),
     }
     if algorithm not in files:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.adapters import adapter_off
 from trainer.losses.likelihood import entropy, label_logprobs
 from trainer.tensors import Rows, keeps_logits
 
@@ -55,12 +56,8 @@ class ActorCritic(torch.nn.Module):
         return Scored(*align(here, logprobs, self.value(hidden).squeeze(-1).float(), uncertain, here.float()))
 
     def without_adapter(self) -> AbstractContextManager[None]:
-        """The base under a LoRA adapter for a while; raises ValueError where no adapter can be switched off."""
-        disable = getattr(self.model, "disable_adapter", None)
-        if disable is None:
-            raise ValueError("this model has no adapter to switch off, so its base cannot be the reference")
-        off: AbstractContextManager[None] = disable()
-        return off
+        """The base under the adapter for a while; raises ValueError where no adapter can be switched off."""
+        return adapter_off(self.model)
 
 
 def align(mask: Tensor, *values: Tensor) -> list[Tensor]:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 
+from trainer.adapters import counts_sentence, parameter_counts
 from trainer.algorithms.start import Start
 from trainer.base_config import AlgorithmConfig
 from trainer.manifest import Kind, is_checkpoint, verify_manifest
@@ -155,8 +156,13 @@ def run_trainer(
     *,
     target_margin: float = 0.0,
     names: Mapping[str, str] | None = None,
-) -> None:
-    """Train to the end, from the last complete save in `work` where there is one. Raises Stopped on request."""
+) -> dict[str, float]:
+    """Train to the end, from the last complete save in `work` where there is one; how many parameters were trained.
+
+    Raises Stopped on request.
+    """
+    counts = parameter_counts(trainer.model)
+    reporter.log(counts_sentence(counts))
     callback = ReportingCallback(reporter, target_margin=target_margin, names=names)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(callback)
@@ -166,6 +172,7 @@ def run_trainer(
     trainer.train(resume_from_checkpoint=None if save is None else str(save))
     if callback.stopped:
         raise Stopped(f"stopped on request after step {trainer.state.global_step}; the run can be resumed")
+    return counts
 
 
 def last_complete_save(work: Path) -> Path | None:
@@ -213,7 +220,7 @@ def finish_policy(
         output=output,
         model=trainer.accelerator.unwrap_model(trainer.model),
         tokenizer=start.base.tokenizer,
-        kind="adapter" if config.adapter == "lora" else "full",
+        kind="full" if config.adapter == "full" else "adapter",
         base=start.base_source,
         base_digest=start.base.digest,
     )

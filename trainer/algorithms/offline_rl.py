@@ -166,8 +166,8 @@ def train(
         train_dataset=[data.completions[place] for place in data.order],
         data_collator=OfflineCollator(start.base.tokenizer.pad_token_id),
     )
-    run_trainer(trainer, reporter, work)
-    metrics = last_steps(trainer.state.log_history, data.steps_per_pass)
+    counts = run_trainer(trainer, reporter, work)
+    metrics = last_steps(trainer.state.log_history, data.steps_per_pass) | counts
     return finish_policy(trainer, metrics, start, config, work=work, output=output)
 
 

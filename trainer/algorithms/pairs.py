@@ -1,6 +1,6 @@
-"""Direct preference optimisation: learning from pairs of a chosen and a rejected completion.
+"""Learning from pairs of a chosen and a rejected completion: DPO and its relatives, ORPO, SimPO, CPO.
 
-Rafailov et al. 2023, "Direct Preference Optimization", equation 7. With L = log pi(y|x) summed over the
+DPO is Rafailov et al. 2023, "Direct Preference Optimization", equation 7. With L = log pi(y|x) summed over the
 completion's tokens, for the policy and for the frozen reference,
 
     u = L(chosen) - L_ref(chosen)        v = L(rejected) - L_ref(rejected)
@@ -9,7 +9,8 @@ completion's tokens, for the policy and for the frozen reference,
 mean over pairs. `label_smoothing` e gives conservative DPO: -(1-e) log sigmoid(beta h) - e log sigmoid(-beta h)
 with h = u - v. By default the likelihood of the chosen completions is mixed in, a mean over their tokens (Pang et al.
 2024, "Iterative Reasoning Preference Optimization"): DPO alone lowers the chosen ones too, and what they say.
-The reference's log-probabilities are computed once, before training, and kept by the caller.
+The reference's log-probabilities are computed once, before training, and kept by the caller. ORPO, SimPO and CPO have
+other losses and no reference: what holds the policy is the likelihood of the chosen, or with SimPO the learning rate.
 
 Leaves out: the losses (`trainer/losses/pair_mixture.py`), the pairs (`trainer/dataset.py`), rows (`trainer/worker.py`),
 generation, the gate.
@@ -44,13 +45,13 @@ from trainer.algorithms.reference import (
     reference_logprobs,
 )
 from trainer.algorithms.start import Start, open_start, trainable
-from trainer.configs import DPOConfig
 from trainer.examples import Pair, length_limit
 from trainer.losses.pair_mixture import PairLogprobs, PairSettings, pair_loss
 from trainer.losses.pairs import PairLoss, dpo_loss
+from trainer.pair_config import PairConfig
 from trainer.reporter import Reporter
 from trainer.shared_prefix import PairIds, SharedRows, pad_pairs, pair_logprobs, shares_prefix
-from trainer.tensors import Rows, pad_rows, sequence_logprobs
+from trainer.tensors import Rows, completion_logprobs, pad_rows, sequence_logprobs
 
 # ---------------------------------------------------------------------------------------------- training
 
@@ -97,14 +98,15 @@ class PairCollator:
 class PairTrainer(MeasuringTrainer):
     """transformers' Trainer with a pair loss and its metrics.
 
-    With `starts_at_reference` the first batch must have the loss ln 2 and log-ratios of 0, else InvariantViolated.
+    Without a reference in the config, those of the batch are 0 and unused. With `starts_at_reference` the first batch
+    must have the loss ln 2 and log-ratios of 0, else InvariantViolated.
     """
 
-    def __init__(self, *, config: DPOConfig, starts_at_reference: bool, **arguments: Any) -> None:
+    def __init__(self, *, config: PairConfig, starts_at_reference: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.config = config
-        self.terms = list(zip(config.loss_type, config.loss_weights, strict=True))
-        self.settings = PairSettings(beta=config.beta, label_smoothing=config.label_smoothing)
+        self.terms = config.terms
+        self.settings = PairSettings(**config.loss_settings)
         self.starts_at_reference = starts_at_reference
 
     def compute_loss(
@@ -151,7 +153,7 @@ class PairTrainer(MeasuringTrainer):
 
 def train(
     *,
-    config: DPOConfig,
+    config: PairConfig,
     examples: Sequence[Pair],
     policy_source: str,
     output: Path,
@@ -182,38 +184,41 @@ def train(
     pad_id = start.base.tokenizer.pad_token_id
     trainer = PairTrainer(
         config=config,
-        starts_at_reference=start.is_reference,
+        starts_at_reference=config.uses_reference and start.is_reference,
         model=model,
         args=TrainingArguments(**trainer_settings(config, work, start.base.model.device)),
         train_dataset=pairs,
         data_collator=PairCollator(pad_id, shared=can_share(model, pairs, pad_id)),
     )
-    run_trainer(trainer, reporter, work, target_margin=config.target_margin)
-    metrics = last_epoch(trainer.state.log_history)
+    counts = run_trainer(trainer, reporter, work, target_margin=config.target_margin)
+    metrics = last_epoch(trainer.state.log_history) | counts
     return finish_policy(trainer, metrics, start, config, work=work, output=output)
 
 
 def can_share(model: Any, pairs: Sequence[EncodedPair], pad_id: int) -> bool:
     """Whether a pair can be one row on this model, tried out on the first two pairs."""
     sample = pairs[:2]
-    largest = max(abs(value) for pair in sample for value in (pair.reference_chosen, pair.reference_rejected))
+    sides = [(side.prompt, side.completion) for pair in sample for side in (pair.chosen, pair.rejected)]
     with autocast(model.device):
-        return shares_prefix(
-            model, [pair.ids for pair in sample], pad_id=pad_id, allowed=allowed_difference(model, largest)
-        )
+        alone = completion_logprobs(model, sides, pad_id=pad_id, batch_size=len(sides))
+        allowed = allowed_difference(model, max(map(abs, alone)))
+        return shares_prefix(model, [pair.ids for pair in sample], pad_id=pad_id, allowed=allowed)
 
 
 def prepare_pairs(
     examples: Sequence[Pair],
     start: Start,
-    config: DPOConfig,
+    config: PairConfig,
     *,
     store: ReferenceStore | None,
     reporter: Reporter,
 ) -> list[EncodedPair]:
-    """The examples as token ids with their reference log-probabilities; says how many had to be shortened."""
+    """The examples as token ids with their reference log-probabilities, which are 0 where the loss has none; says how
+    many had to be shortened."""
     max_length = length_limit(start.base.model, config.max_length)
     rows = pair_rows(examples, start, max_length=max_length, reporter=reporter)
+    if not config.uses_reference:
+        return [EncodedPair(chosen, rejected, 0.0, 0.0) for chosen, rejected in rows]
     known = reference_logprobs(
         [row for both in rows for row in both],
         start.reference,

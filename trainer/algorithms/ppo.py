@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from transformers import set_seed
 
+from trainer.adapters import counts_sentence, parameter_counts
 from trainer.algorithms.actor_critic import ActorCritic
 from trainer.algorithms.callbacks import TrainResult, finished_result, remember_result
 from trainer.algorithms.ppo_step import PPO
@@ -74,13 +75,15 @@ def train(
         [(one.prompt, one.completions[0]) for one in shown],
         starts_at_reference=start.is_reference,
     )
-    metrics = follow(run, fitting(examples, roller, reporter), work, reporter)
+    counts = parameter_counts(actor.model)
+    reporter.log(counts_sentence(counts))
+    metrics = follow(run, fitting(examples, roller, reporter), work, reporter) | counts
     remember_result(work, metrics, run.steps)
     save_checkpoint(
         output,
         model=actor.model,
         tokenizer=tokenizer,
-        kind="adapter" if config.adapter == "lora" else "full",
+        kind="full" if config.adapter == "full" else "adapter",
         base=start.base_source,
         base_digest=start.base.digest,
     )
@@ -89,7 +92,7 @@ def train(
 
 def reference_of(start: Start, config: PPOConfig, device: str) -> ActorCritic | None:
     """What the policy is held to; None for the base under its adapter. Trained in full, the base is loaded again."""
-    if start.reference is start.base and config.adapter == "lora":
+    if start.reference is start.base and config.adapter != "full":
         return None
     held = load_policy(start.base_source, device=device) if start.reference is start.base else start.reference
     reference = ActorCritic(held.model)

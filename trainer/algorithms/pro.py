@@ -112,8 +112,8 @@ def train(
         train_dataset=rankings,
         data_collator=RankingCollator(start.base.tokenizer.pad_token_id),
     )
-    run_trainer(trainer, reporter, work)
-    metrics = last_epoch(trainer.state.log_history)
+    counts = run_trainer(trainer, reporter, work)
+    metrics = last_epoch(trainer.state.log_history) | counts
     return finish_policy(trainer, metrics, start, config, work=work, output=output)
 
 

@@ -22,7 +22,7 @@ from peft import TaskType, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, TrainingArguments, set_seed
 
-from trainer.adapters import lora_settings
+from trainer.adapters import lora_settings, merged, refuse_unmergeable
 from trainer.algorithms.callbacks import (
     TrainResult,
     finish,
@@ -110,6 +110,7 @@ def train(
         return done
     if not examples:
         raise ValueError("there are no pairs to learn from; choose between some completions first")
+    refuse_unmergeable(policy_source)
     torch.set_num_threads(config.threads)
     start = load_policy(policy_source, device=device, dtype=torch.float32)
     separate_pad_token(start.tokenizer)
@@ -128,10 +129,9 @@ def train(
         train_dataset=rankings,
         data_collator=RankingCollator(start.tokenizer.pad_token_id),
     )
-    run_trainer(trainer, reporter, work)
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    model = (model.merge_and_unload() if config.adapter == "lora" else model).eval()
-    metrics = last_epoch(trainer.state.log_history)
+    counts = run_trainer(trainer, reporter, work)
+    model = merged(trainer.accelerator.unwrap_model(trainer.model)).eval()
+    metrics = last_epoch(trainer.state.log_history) | counts
     if held_out:
         share, count = accuracy(model, start.tokenizer, held_out, max_length, config.batch_size)
         metrics |= {"validation/accuracy": share, "validation/pairs": float(count)}
@@ -167,7 +167,8 @@ def scorer(start: Policy, config: RewardModelConfig) -> Any:
     disable_dropout(model)
     if config.adapter == "full":
         return model
-    return get_peft_model(model, lora_settings(rank=config.rank, alpha=config.alpha, task=TaskType.SEQ_CLS))
+    adapter = lora_settings(rank=config.rank, alpha=config.alpha, kind=config.adapter, task=TaskType.SEQ_CLS)
+    return get_peft_model(model, adapter)
 
 
 def separate_pad_token(tokenizer: Any) -> None:

@@ -1,9 +1,10 @@
 """Supervised fine-tuning: imitating completions, through TRL's SFTTrainer.
 
 Negative log-likelihood of the completion's tokens given those before, the prompt left out, as a mean over all
-completion tokens of an optimiser step (TRL's convention; a sum over tokens and mean over completions would
-weigh long ones more). The result is a full checkpoint with any adapter merged, so that it can be the base and
-the reference of later runs. Leaves out which completions are worth imitating (`trainer/dataset.py`).
+completion tokens of an optimiser step (TRL's convention; a sum over tokens and mean over completions would weigh long
+ones more). With `loss_type` dft each token's is multiplied by its own probability, which carries no gradient (Wu et
+al. 2025, "On the Generalization of SFT"). The result is a full checkpoint with any adapter merged, so that it can be
+the base and the reference of later runs. Leaves out which completions are worth imitating (`trainer/dataset.py`).
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from transformers import set_seed
 from trl.trainer.sft_config import SFTConfig as TRLConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from trainer.adapters import attach_adapter
+from trainer.adapters import attach_adapter, merged, refuse_unmergeable
 from trainer.algorithms.callbacks import (
     TrainResult,
     finish,
@@ -55,6 +56,7 @@ def train(
         return done
     if not examples:
         raise ValueError("there are no completions to imitate; choose between some first")
+    refuse_unmergeable(policy_source)
     torch.set_num_threads(config.threads)
     dtype = torch.float32 if config.adapter == "full" else None
     start = load_policy(policy_source, device=device, dtype=dtype, base=initial_source)
@@ -64,20 +66,21 @@ def train(
         args=TRLConfig(
             **trainer_settings(config, work, start.model.device),
             gradient_checkpointing=False,
+            loss_type=config.loss_type,
             max_length=None,  # the rows are cut to length already, by the rule all algorithms share
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
         train_dataset=Dataset.from_list(labelled_rows(examples, start, config, reporter=reporter)),
         processing_class=start.tokenizer,
     )
-    run_trainer(trainer, reporter, work, names=NAMES)
+    counts = run_trainer(trainer, reporter, work, names=NAMES)
     trained = trainer.accelerator.unwrap_model(trainer.model)
     return finish(
         trainer,
-        last_epoch(trainer.state.log_history, NAMES),
+        last_epoch(trainer.state.log_history, NAMES) | counts,
         work=work,
         output=output,
-        model=trained.merge_and_unload() if config.adapter == "lora" else trained,
+        model=merged(trained),
         tokenizer=start.tokenizer,
         kind="full",
         base=policy_source,

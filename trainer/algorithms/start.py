@@ -9,7 +9,13 @@ from typing import Any
 
 import torch
 
-from trainer.adapters import attach_adapter, continue_adapter
+from trainer.adapters import (
+    attach_adapter,
+    bottleneck_settings,
+    changes_start,
+    continue_adapter,
+    refuse_unmergeable,
+)
 from trainer.base_config import AlgorithmConfig
 from trainer.manifest import base_of, check_base, is_checkpoint, read_manifest
 from trainer.policy import Policy, load_policy
@@ -26,10 +32,11 @@ class Start:
     base_source: str
     reference: Policy
     continues_adapter: bool
+    changed: bool = False  # by a fresh adapter that is another model from the first step on
 
     @property
     def is_reference(self) -> bool:
-        return not self.continues_adapter and self.reference.digest == self.base.digest
+        return not (self.continues_adapter or self.changed) and self.reference.digest == self.base.digest
 
 
 def open_start(
@@ -54,16 +61,23 @@ def open_start(
         check_base(folder, manifest, base.digest)
     other = reference_source is not None and source_digest(reference_source) != base.digest
     reference = load_policy(str(reference_source), device=device) if other else base
-    return Start(policy_source, base, base_source, reference, continues)
+    return Start(policy_source, base, base_source, reference, continues, changes_start(config))
 
 
 def trainable(start: Start, config: AlgorithmConfig) -> Any:
     """The model to train: the source's adapter further, a fresh adapter on the base, or all weights."""
     if not start.continues_adapter:
-        model = attach_adapter(start.base.model, kind=config.adapter, rank=config.rank, alpha=config.alpha)
-    elif config.adapter == "lora":
-        model = continue_adapter(start.base.model, resolve_source(start.source))
+        model = attach_adapter(
+            start.base.model,
+            kind=config.adapter,
+            rank=config.rank,
+            alpha=config.alpha,
+            bottleneck=bottleneck_settings(config),
+        )
+    elif config.adapter != "full":
+        model = continue_adapter(start.base.model, resolve_source(start.source), kind=config.adapter)
     else:
+        refuse_unmergeable(start.source)
         merged = load_policy(
             start.source, device=str(start.base.model.device), dtype=torch.float32, base=start.base_source
         )

@@ -8,10 +8,11 @@ from trainer import policy as policies
 from trainer.algorithms import sft
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode
+from trainer.losses.likelihood import dft_nll
 from trainer.manifest import read_manifest
 from trainer.reporter import Stopped
 from trainer.sources import source_digest
-from trainer.tensors import pad_rows, sequence_logprobs
+from trainer.tensors import pad_rows, sequence_logprobs, token_logprobs
 
 
 def demonstrations(n: int = 12) -> list[Demonstration]:
@@ -80,3 +81,14 @@ def test_the_metrics_have_our_names(tiny_model_dir, tmp_path):
 def test_no_demonstrations_are_refused_with_the_remedy(tiny_model_dir, tmp_path):
     with pytest.raises(ValueError, match="no completions to imitate; choose"):
         train(tiny_model_dir, tmp_path, examples=[])
+
+
+def test_with_dft_each_token_counts_by_its_own_probability(tiny_model_dir, tmp_path):
+    recorder, start = Recorder(), policies.load_policy(tiny_model_dir, device="cpu")
+    examples = demonstrations(4)
+    train(tiny_model_dir, tmp_path, recorder=recorder, examples=examples, epochs=1, loss_type="dft")
+    encoded = [encode(start.tokenizer, one.prompt, [one.completion], max_length=64) for one in examples]
+    with torch.no_grad():
+        rows = pad_rows([(one.prompt, one.completions[0]) for one in encoded], pad_id=0)
+        expected = dft_nll(*token_logprobs(start.model, rows))
+    assert recorder.steps[0]["loss"] == pytest.approx(float(expected), abs=1e-5)
