@@ -1,4 +1,4 @@
-"""How far do the offline methods and PRO move the starter? The rule's share before and after, by method and rate.
+"""How far do offline methods, PRO, ORPO, SimPO, CPO and KTO move the starter? The rule's share by method and rate.
 
     python experiments/offline_rl.py --rule polite --labels 100 --seed 0
     python experiments/offline_rl.py --methods a_lol wbc --rates 3e-4 1e-3 --questions 120
@@ -10,6 +10,7 @@ output.
 """
 
 import argparse
+import json
 import random
 import tempfile
 from pathlib import Path
@@ -22,7 +23,9 @@ from trainer.algorithms import train
 from trainer.configs import OFFLINE, parse_config
 from trainer.examples import Pair
 from trainer.offline_fields import PREFERENCES
+from trainer.pair_config import WITHOUT_REFERENCE
 from trainer.policy import Policy, load_policy
+from trainer.ratings import sides_of
 from trainer.rewards.base import Reward, RewardSources
 from trainer.rewards.opening import open_term
 from trainer.rewards.terms import RewardModel
@@ -30,7 +33,7 @@ from trainer.starter import WEIGHTS
 from trainer.starter.check import packaged_prompts
 from trainer.starter.rules import find_rule
 
-METHODS = [*OFFLINE, "pro"]
+METHODS = [*OFFLINE, "pro", *WITHOUT_REFERENCE, "kto"]
 
 
 def main() -> None:
@@ -41,6 +44,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
     parser.add_argument("--rates", nargs="*", type=float, help="learning rates; default: each method's own")
+    parser.add_argument("--set", type=json.loads, default={}, help="more settings, as JSON")
     parser.add_argument("--sampling", default="good_priority")
     parser.add_argument("--scored", action="store_true", help="the reward is a reward model trained on the same pairs")
     parser.add_argument("--questions", type=int, default=QUESTIONS)
@@ -56,7 +60,7 @@ def main() -> None:
         reward = reward_model(decided, Path(folder), given.seed) if given.scored else None
     for method in given.methods:
         for rate in given.rates or [parse_config(method).learning_rate]:
-            config = {"seed": given.seed, "learning_rate": rate, "epochs": 1000, "max_steps": given.steps}
+            config = {"seed": given.seed, "learning_rate": rate, "epochs": 1000, "max_steps": given.steps, **given.set}
             asked_for = {"sampling": given.sampling, "reward": "reward_model-0001" if reward else PREFERENCES}
             config |= {name: asked_for[name] for name in asked_for.keys() & type(parse_config(method)).model_fields}
             policy, steps = trained(method, decided, config, reward)
@@ -93,13 +97,13 @@ def trained(method: str, pairs: list[Pair], config: dict[str, Any], reward: Rewa
         result = train(
             method,
             config=parse_config(method, config),
-            examples=pairs,
+            examples=sides_of(pairs) if method == "kto" else pairs,
             policy_source=str(WEIGHTS),
             output=Path(folder) / "checkpoint",
             work=Path(folder) / "work",
             reporter=Told(),
-            reward=reward,
             device="cpu",
+            **({"reward": reward} if reward else {}),
         )
         return load_policy(Path(folder) / "checkpoint", device="cpu"), result.steps
 
