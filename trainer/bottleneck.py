@@ -15,7 +15,7 @@ Shapes: B rows, T tokens, D the hidden size.
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +30,11 @@ MLP = re.compile(r"\.\d+\.mlp$")  # of a decoder layer, as almost all families n
 
 Placement = Literal["in", "instead"]
 Activation = Literal["relu", "gelu", "silu"]
-ACTIVATIONS = {"relu": nn.functional.relu, "gelu": nn.functional.gelu, "silu": nn.functional.silu}
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": nn.functional.relu,
+    "gelu": nn.functional.gelu,
+    "silu": nn.functional.silu,
+}
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,13 @@ class AdaptedMLP(nn.Module):
         super().__init__()
         self.mlp = mlp
         self.bottleneck = Bottleneck(width, settings)
-        self.instead = settings.placement == "instead"
+        self.settings = settings
         self.off = False
 
     def forward(self, hidden: Tensor) -> Tensor:
         if self.off:
             return self.mlp(hidden)
-        return self.bottleneck(hidden if self.instead else self.mlp(hidden))
+        return self.bottleneck(hidden if self.settings.placement == "instead" else self.mlp(hidden))
 
 
 def attach_bottleneck(model: Any, settings: BottleneckSettings) -> Any:
@@ -120,13 +124,8 @@ def bottleneck_off(model: Any) -> Iterator[None]:
 
 def save_bottleneck(model: Any, folder: Path) -> None:
     """Write the settings and the weights of the model's bottlenecks, and nothing of its base."""
-    first = adapted_mlps(model)[0]
-    settings = BottleneckSettings(
-        size=first.bottleneck.down.out_features,
-        activation=next(name for name, one in ACTIVATIONS.items() if one is first.bottleneck.activation),  # type: ignore[arg-type]
-        placement="instead" if first.instead else "in",
-    )
-    (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=1) + "\n")
+    settings = asdict(adapted_mlps(model)[0].settings)
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n")
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items() if _ours(name)}
     save_file(weights, folder / WEIGHTS)
 

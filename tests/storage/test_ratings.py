@@ -1,16 +1,16 @@
 """Completions rated by themselves: whose thumb counts, and which comparisons were all bad."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from sqlmodel import Session
 
-from storage.comparisons import record_comparison
 from storage.database import Database
 from storage.preferences import record_labeller, record_preference
 from storage.prompts import record_prompt
 from storage.ratings import rejected_both, thumbed
-from storage.tables import Choice, ComparisonState, Completion, Feedback, Purpose, Split, now
+from storage.tables import Choice, Comparison, ComparisonState, Completion, Feedback, Split, now
 
 
 def reply(session: Session, number: int, *, split: Split = Split.train) -> int:
@@ -65,24 +65,17 @@ def test_thumbs_of_held_out_prompts_and_of_other_times_do_not_train(database: Da
         ((Choice.tie,), False),
     ],
 )
-def test_a_comparison_is_all_bad_where_most_say_so(database: Database, choices: tuple[Choice, ...], bad: bool) -> None:
+def test_a_comparison_is_all_bad_where_most_say_so(
+    database: Database, compare: Callable[..., str], choices: tuple[Choice, ...], bad: bool
+) -> None:
+    comparison = compare(left="a", right="b")
     with database.write() as session:
-        prompt = record_prompt(
-            session, messages=[{"role": "user", "content": "Why?"}], source="test", split=Split.train
-        )
-        assert prompt.id is not None
-        comparison = record_comparison(
-            session,
-            prompt_id=prompt.id,
-            left=Completion(prompt_id=prompt.id, text="a"),
-            right=Completion(prompt_id=prompt.id, text="b"),
-            purpose=Purpose.train,
-            state=ComparisonState.leased,
-        )
         for number, choice in enumerate(choices):
+            # open again, as where overlap was asked for
+            session.get_one(Comparison, comparison).state = ComparisonState.waiting
             record_preference(
                 session,
-                comparison_id=comparison.id,
+                comparison_id=comparison,
                 labeller_id=f"labeller {number}",
                 choice=choice,
                 client_id=f"client-{number}",

@@ -278,7 +278,10 @@ def built_for_kto(database: Database, initial: Policy, **config: Any) -> Trainin
             session, algorithm="kto", config=config, trigger="person", started_because="test", automatic=False
         )
         run_id = run.id
-    return build_dataset(database, claim(database, run_id), initial)
+    run = claim(database, run_id)
+    data = build_dataset(database, run, initial)
+    finish(database, run)
+    return data
 
 
 def test_kto_learns_from_both_sides_of_pairs_thumbs_and_of_what_was_all_bad(

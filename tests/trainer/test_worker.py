@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 from judging import reply, serving
-from labelled import record_prompts
 from project import TrainingProject
-from sqlmodel import select
 
 from storage.checkpoints import get_checkpoint, lineage
 from storage.comparisons import record_completion
 from storage.deployments import record_deployment
 from storage.evaluations import evaluations_of, get_gate_decision, scores_of
 from storage.preferences import record_labeller
+from storage.prompts import record_prompt
 from storage.runs import claim_run, mark_dead
 from storage.tables import (
     Checkpoint,
@@ -26,7 +25,6 @@ from storage.tables import (
     DeploymentReason,
     Feedback,
     Outcome,
-    Prompt,
     RunStatus,
     Split,
     TrainingRun,
@@ -318,14 +316,15 @@ def test_a_kto_run_of_thumbs_alone_ends_with_an_adapter_and_too_few_pairs_for_a_
     tmp_path: Path, tiny_model_dir: Path
 ) -> None:
     project = TrainingProject.make(tmp_path / "data", tiny_model_dir, pairs=0)
-    record_prompts(project.database, train=6, heldout=8)
     with project.database.write() as session:
         record_labeller(session, labeller_id="someone")
-        for prompt in session.exec(select(Prompt).where(Prompt.split == Split.train)).all():
+        for number in range(6):
+            messages = [{"role": "user", "content": f"Told {number}?"}]
+            prompt = record_prompt(session, messages=messages, source="chat", split=Split.train)
             assert prompt.id is not None
-            answer = record_completion(session, Completion(prompt_id=prompt.id, text=f"Reply {prompt.id}."))
+            answer = record_completion(session, Completion(prompt_id=prompt.id, text=f"Reply {number}."))
             assert answer.id is not None
-            thumb = "up" if prompt.id % 2 else "down"
+            thumb = "up" if number % 2 else "down"
             session.add(Feedback(completion_id=answer.id, labeller_id="someone", thumb=thumb))
     run = work(project, project.queue("kto", max_steps=2, adapter="bottleneck"))
     assert run.status is RunStatus.succeeded, run.error
