@@ -99,6 +99,7 @@ class Project:
         samples: int | None = None,
         shared_samples: Path | None = None,
         canary: bool = False,
+        gate_prompts: int = 300,
     ) -> None:
         torch.set_num_threads(1)
         folder.mkdir(parents=True)
@@ -106,7 +107,9 @@ class Project:
             shared_samples.mkdir(parents=True, exist_ok=True)
             (folder / "samples").symlink_to(shared_samples.resolve())
         self.seed = seed
-        self.settings = Settings(data_dir=folder, auto_train=False, canary=canary, device="cpu")
+        self.settings = Settings(
+            data_dir=folder, auto_train=False, canary=canary, device="cpu", gate_prompts=gate_prompts
+        )
         self.application = build_application(self.settings)
         maker = ComparisonMaker(
             self.application.database,
@@ -164,6 +167,15 @@ class Project:
 
     def train(self, algorithm: str = "dpo", **config: Any) -> Trained:
         """One run from queueing to the gate's decision. Raises RuntimeError where it fails."""
+        database, run_id = self.application.database, self.run(algorithm, **config)
+        with database.read() as session:
+            ended, decision = get_run(session, run_id), get_gate_decision(session, run_id)
+        if ended.status is not RunStatus.succeeded or decision is None:
+            raise RuntimeError(f"{run_id} {ended.status}: {ended.error}")
+        return Trained(run_id, str(decision.outcome), list(decision.reasons))
+
+    def run(self, algorithm: str, **config: Any) -> str:
+        """One run from queueing to its end, however it ends; its id."""
         database = self.application.database
         run_id = self.application.runs.start(algorithm=algorithm, config={"seed": self.seed, **config}).id
         with database.write() as session:
@@ -178,11 +190,7 @@ class Project:
             gate=self.settings.gate,
             stopping=threading.Event(),
         ).work()
-        with database.read() as session:
-            ended, decision = get_run(session, run_id), get_gate_decision(session, run_id)
-        if ended.status is not RunStatus.succeeded or decision is None:
-            raise RuntimeError(f"{run_id} {ended.status}: {ended.error}")
-        return Trained(run_id, str(decision.outcome), list(decision.reasons))
+        return run_id
 
     @property
     def served(self) -> str:

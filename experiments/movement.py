@@ -105,8 +105,12 @@ def coin(seed: int) -> list[dict[str, Any]]:
 
 def open_project(folder: str, seed: int, selection: Selection | None = None, samples: int | None = None) -> Project:
     """A new project that shares the initial model's samples with all others; by default it shows what people see."""
-    shared = Path(tempfile.gettempdir()) / "prefloop-experiment-samples"
-    return Project(Path(folder) / "data", seed=seed, selection=selection, samples=samples, shared_samples=shared)
+    return Project(Path(folder) / "data", seed=seed, selection=selection, samples=samples, shared_samples=shared())
+
+
+def shared() -> Path:
+    """Where all projects of experiments keep the initial model's samples."""
+    return Path(tempfile.gettempdir()) / "prefloop-experiment-samples"
 
 
 def read(out: Path) -> list[dict[str, Any]]:
