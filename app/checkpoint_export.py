@@ -22,6 +22,7 @@ def export_checkpoint(
     Raises NotFound; Conflict where the folder is there already, or the checkpoint is a reward model; CorruptCheckpoint
     where its files are not what they were.
     """
+    from trainer.adapters import refuse_unmergeable
     from trainer.policy import load_policy
 
     with database.read() as session:
@@ -34,6 +35,13 @@ def export_checkpoint(
     if folder.exists():
         raise Conflict(f"{folder} exists, and nothing is written over.", hint="Name a folder that is not there yet.")
     source = model_source if checkpoint_id == INITIAL else data_dir / checkpoint.source
+    try:
+        refuse_unmergeable(source)
+    except ValueError as error:
+        raise Conflict(
+            f"{checkpoint_id} cannot be exported: it is a bottleneck adapter, which no plain model can hold.",
+            hint=f"Copy {source}; trainer.policy.load_policy loads it.",
+        ) from error
     policy = load_policy(source, device=device, base=None if checkpoint_id == INITIAL else model_source)
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
