@@ -155,6 +155,8 @@ def pick_device(device: str) -> torch.device:
     """`auto` is CUDA where there is one, else the CPU."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cuda" and "LOCAL_RANK" in os.environ:  # one of several processes: each has a device of its own
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
     return torch.device(device)
 
 

@@ -12,6 +12,9 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
+CPU_TOKENS = 256
+"""Tokens in a forward pass beyond which a CPU gains nothing: its matrix products are at full speed, memory grows."""
+
 
 class Rows(TypedDict):
     """A batch of prompts with their completions; each tensor is [B, T], padded on the right."""
@@ -104,8 +107,7 @@ def _batches(
 ) -> Iterator[tuple[list[int], Rows]]:
     """(places in `rows`, those rows padded on the model's device), by length; empty completions are left out."""
     order = sorted((i for i, (_, completion) in enumerate(rows) if completion), key=lambda i: sum(map(len, rows[i])))
-    for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
+    for places in passes(order, [sum(map(len, row)) for row in rows], batch_size, on_cpu=model.device.type == "cpu"):
         padded = pad_rows([rows[i] for i in places], pad_id=pad_id)
         on_device = Rows(
             input_ids=padded["input_ids"].to(model.device),
@@ -113,6 +115,22 @@ def _batches(
             completion_mask=padded["completion_mask"].to(model.device),
         )
         yield places, on_device
+
+
+def passes(order: Sequence[int], widths: Sequence[int], batch_size: int, *, on_cpu: bool) -> Iterator[list[int]]:
+    """The places in `order` in batches of at most `batch_size`, on a CPU of at most CPU_TOKENS with their padding.
+
+    `widths` has the tokens of every place's row; give rows of like width next to each other.
+    """
+    batch: list[int] = []
+    for place in order:
+        widest = max(widths[one] for one in [*batch, place])
+        if batch and (len(batch) == batch_size or (on_cpu and (len(batch) + 1) * widest > CPU_TOKENS)):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
 
 
 def keeps_logits(model: Any) -> bool:

@@ -19,7 +19,9 @@ import torch
 from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 
 from trainer.adapters import counts_sentence, parameter_counts
+from trainer.algorithms.division import divide, is_main
 from trainer.algorithms.start import Start
+from trainer.algorithms.together import agreed
 from trainer.base_config import AlgorithmConfig
 from trainer.manifest import Kind, is_checkpoint, verify_manifest
 from trainer.policy import save_checkpoint
@@ -57,7 +59,7 @@ class ReportingCallback(TrainerCallback):
         self.stopped = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.reporter.should_stop():
+        if agreed(self.reporter.should_stop(), args.device):
             self.stopped = control.should_save = control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -122,16 +124,20 @@ def _means(steps: list[dict[str, float]]) -> dict[str, float]:
 # ---------------------------------------------------------------------------------------------- settings
 
 
-def trainer_settings(config: AlgorithmConfig, work: Path, device: torch.device) -> dict[str, Any]:
-    """Arguments for transformers' TrainingArguments and TRL's configs, where defaults do not suit a run here."""
+def trainer_settings(config: AlgorithmConfig, work: Path, device: torch.device, *, widest: int = 0) -> dict[str, Any]:
+    """Arguments for transformers' TrainingArguments and TRL's configs, where defaults do not suit a run here.
+
+    `widest` is the tokens of the longest example, where the loss does not depend on how a batch is divided.
+    """
     cuda = device.type == "cuda"
+    division = divide(config, widest=widest, on_cpu=device.type == "cpu")
     return {
         "output_dir": str(work),
         "learning_rate": config.learning_rate,
         "num_train_epochs": config.epochs,
         "max_steps": config.max_steps or -1,
-        "per_device_train_batch_size": config.batch_size,
-        "gradient_accumulation_steps": config.gradient_accumulation,
+        "per_device_train_batch_size": division.rows,
+        "gradient_accumulation_steps": division.passes,
         "warmup_steps": min(config.warmup_share, 1 - 1e-9),  # 1 would be one step; this rounds up to all of them
         "save_strategy": "steps",
         "save_steps": config.save_steps,
@@ -180,7 +186,7 @@ def last_complete_save(work: Path) -> Path | None:
     saves = sorted(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
     complete = [folder for folder in saves if (folder / COMPLETE).is_file()]
     for folder in saves:
-        if folder not in complete:
+        if folder not in complete and is_main():
             shutil.rmtree(folder)
     return complete[-1] if complete else None
 

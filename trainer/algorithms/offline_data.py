@@ -7,7 +7,6 @@ the state of the generator, so that a run that goes on draws what it would have 
 
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from trainer.advantage_sampling import Strategy, draws, order, scaled_steps
+from trainer.algorithms.division import examples_per_step, is_main
 from trainer.algorithms.reference import (
     ReferenceStore,
     Row,
@@ -111,17 +111,12 @@ def prepare(
         for text, worth, value, reference in zip(texts, plan.rewards.tolist(), values, references, strict=True)
     ]
     drawn = plan.order.tolist()
-    each = math.ceil(len(set(drawn)) / draws_per_step(config))
+    each = math.ceil(len(set(drawn)) / examples_per_step(config))
     return OfflineData(completions, drawn, int(plan.steps), each)
 
 
 def strategy_of(config: OfflineConfig) -> Strategy:
     return config.sampling if isinstance(config, Rewarded) else "uniform"
-
-
-def draws_per_step(config: OfflineConfig) -> int:
-    """Completions in one optimiser step, those of all processes together."""
-    return config.batch_size * config.gradient_accumulation * int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _plan(
@@ -142,7 +137,7 @@ def _plan(
     gains = rewards - values
     rejected = gains[preferred:] if len(texts) > chosen else None
     distribution = draws(strategy_of(config), gains[:preferred], rejected)
-    per_step = draws_per_step(config)
+    per_step = examples_per_step(config)
     steps = scaled_steps(math.ceil(config.epochs * preferred / per_step), distribution, preferred)
     steps = min(steps, config.max_steps or steps)
     reporter.log(
@@ -239,7 +234,7 @@ def _read(kept: Path, identity: str) -> _Plan | None:
 
 
 def _write(kept: Path, plan: _Plan, identity: str) -> None:
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main():
         return
     kept.parent.mkdir(parents=True, exist_ok=True)
     partial = kept.with_suffix(".tmp")

@@ -31,7 +31,7 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
-from trainer.algorithms.measuring import MeasuringTrainer
+from trainer.algorithms.divided import DividedTrainer
 from trainer.algorithms.offline_data import OfflineData, Scored, prepare
 from trainer.algorithms.reference import ReferenceStore, allowed_difference
 from trainer.algorithms.start import open_start, trainable
@@ -66,7 +66,7 @@ class OfflineCollator:
         return made
 
 
-class OfflineTrainer(MeasuringTrainer):
+class OfflineTrainer(DividedTrainer):
     """transformers' Trainer with an offline loss and its metrics; it takes its examples in the order they are given.
 
     With `starts_at_reference` the first batch must have ratios of 1, else InvariantViolated.
@@ -78,9 +78,7 @@ class OfflineTrainer(MeasuringTrainer):
         self.settings = loss_settings(config)
         self.starts_at_reference = starts_at_reference
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+    def losses(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         rewards, values, reference = inputs["rewards"], inputs.get("values"), inputs.get("reference")
         logprobs, mask = token_logprobs(model, cast(Rows, inputs))
         if reference is not None and reference.dim() > 1:
@@ -90,8 +88,7 @@ class OfflineTrainer(MeasuringTrainer):
         if self.starts_at_reference and self.state.global_step == 0 and reference is not None:
             self._check_start(batch)
         self._record(batch, result)
-        loss = result.losses.mean()
-        return (loss, {}) if return_outputs else loss
+        return result.losses
 
     def _check_start(self, batch: OfflineBatch) -> None:
         assert batch.reference_logprobs is not None
@@ -173,4 +170,8 @@ def train(
 
 def _arguments(config: OfflineConfig, data: OfflineData, work: Path, device: torch.device) -> dict[str, Any]:
     """The draws are made already, so that the data are one pass, in order."""
-    return trainer_settings(config, work, device) | {"max_steps": data.steps, "train_sampling_strategy": "sequential"}
+    widest = max(len(one.row.prompt) + len(one.row.completion) for one in data.completions)
+    return trainer_settings(config, work, device, widest=widest) | {
+        "max_steps": data.steps,
+        "train_sampling_strategy": "sequential",
+    }

@@ -18,7 +18,7 @@ generation, the gate.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,7 +35,7 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
-from trainer.algorithms.measuring import MeasuringTrainer
+from trainer.algorithms.divided import DividedTrainer
 from trainer.algorithms.reference import (
     ReferenceStore,
     Row,
@@ -95,12 +95,14 @@ class PairCollator:
         }
 
 
-class PairTrainer(MeasuringTrainer):
+class PairTrainer(DividedTrainer):
     """transformers' Trainer with a pair loss and its metrics.
 
     Without a reference in the config, those of the batch are 0 and unused. With `starts_at_reference` the first batch
     must have the loss ln 2 and log-ratios of 0, else InvariantViolated.
     """
+
+    averaged = ("chosen_tokens",)
 
     def __init__(self, *, config: PairConfig, starts_at_reference: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -109,9 +111,7 @@ class PairTrainer(MeasuringTrainer):
         self.settings = PairSettings(**config.loss_settings)
         self.starts_at_reference = starts_at_reference
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+    def losses(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         reference_chosen, reference_rejected = inputs.pop("reference_chosen"), inputs.pop("reference_rejected")
         counts = inputs.pop("chosen_tokens"), inputs.pop("rejected_tokens")
         if "visible" in inputs:
@@ -119,12 +119,12 @@ class PairTrainer(MeasuringTrainer):
         else:
             chosen, rejected = sequence_logprobs(model, cast(Rows, inputs)).chunk(2)
         batch = PairLogprobs(chosen, rejected, reference_chosen, reference_rejected, *counts)
-        result = pair_loss(batch, self.terms, self.settings)
+        settings = replace(self.settings, mean_tokens=self.step_means.get("chosen_tokens"))
+        result = pair_loss(batch, self.terms, settings)
         if self.starts_at_reference and self.state.global_step == 0:
             self._check_start(batch)
         self._record(result, chosen.detach(), rejected.detach())
-        loss = result.losses.mean()
-        return (loss, {}) if return_outputs else loss
+        return result.losses
 
     def _check_start(self, batch: PairLogprobs) -> None:
         result = dpo_loss(*batch[:4], beta=self.config.beta)
@@ -186,13 +186,22 @@ def train(
         config=config,
         starts_at_reference=config.uses_reference and start.is_reference,
         model=model,
-        args=TrainingArguments(**trainer_settings(config, work, start.base.model.device)),
+        args=TrainingArguments(
+            **trainer_settings(config, work, start.base.model.device, widest=_widest(pairs, config))
+        ),
         train_dataset=pairs,
         data_collator=PairCollator(pad_id, shared=can_share(model, pairs, pad_id)),
     )
     counts = run_trainer(trainer, reporter, work, target_margin=config.target_margin)
     metrics = last_epoch(trainer.state.log_history) | counts
     return finish_policy(trainer, metrics, start, config, work=work, output=output)
+
+
+def _widest(pairs: Sequence[EncodedPair], config: PairConfig) -> int:
+    """Tokens of the longest pair in one row; 0 for losses that compare the pairs of a batch with each other."""
+    if {"aot", "aot_unpaired"} & set(config.loss_type):
+        return 0
+    return max(sum(map(len, pair.ids)) for pair in pairs)
 
 
 def can_share(model: Any, pairs: Sequence[EncodedPair], pad_id: int) -> bool:

@@ -15,8 +15,10 @@ import torch
 from transformers import set_seed
 
 from trainer.adapters import counts_sentence, parameter_counts
+from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
 from trainer.algorithms.callbacks import TrainResult, finished_result, remember_result
+from trainer.algorithms.division import is_main
 from trainer.algorithms.ppo_step import PPO
 from trainer.algorithms.rollout_state import load_state, save_state
 from trainer.algorithms.rollouts import Roller
@@ -58,6 +60,7 @@ def train(
         raise ValueError("ptx_weight and sft_every need chosen completions to imitate; choose between some first")
     torch.set_num_threads(config.threads)
     start = open_start(policy_source, reference_source, config, device=device, initial_source=initial_source)
+    together.join(start.base.model.device)
     set_seed(config.seed)
     actor = ActorCritic(trainable(start, config))
     tokenizer = start.base.tokenizer
@@ -78,15 +81,17 @@ def train(
     counts = parameter_counts(actor.model)
     reporter.log(counts_sentence(counts))
     metrics = follow(run, fitting(examples, roller, reporter), work, reporter) | counts
-    remember_result(work, metrics, run.steps)
-    save_checkpoint(
-        output,
-        model=actor.model,
-        tokenizer=tokenizer,
-        kind="full" if config.adapter == "full" else "adapter",
-        base=start.base_source,
-        base_digest=start.base.digest,
-    )
+    if is_main():
+        remember_result(work, metrics, run.steps)
+        save_checkpoint(
+            output,
+            model=actor.model,
+            tokenizer=tokenizer,
+            kind="full" if config.adapter == "full" else "adapter",
+            base=start.base_source,
+            base_digest=start.base.digest,
+        )
+    together.wait()
     return TrainResult(verify_manifest(output), metrics, run.steps)
 
 
@@ -122,9 +127,10 @@ def follow(run: PPO, questions: Sequence[Question], work: Path, reporter: Report
     metrics: dict[str, float] = {} if state is None else state["metrics"]
     while run.steps < total:
         metrics = run.step(questions, rate=rate_of(config, run.steps, total))
-        reporter.step(run.steps, total, metrics)
-        stopping = reporter.should_stop()
-        if stopping or run.steps % config.save_steps == 0 or run.steps == total:
+        if is_main():
+            reporter.step(run.steps, total, metrics)
+        stopping = together.agreed(reporter.should_stop(), run.actor.model.device)
+        if is_main() and (stopping or run.steps % config.save_steps == 0 or run.steps == total):
             save_state(work, run.steps, {**run.state(), "metrics": metrics})
         if stopping and run.steps < total:
             raise Stopped(f"stopped on request after step {run.steps}; the run can be resumed")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.algorithms import together
 from trainer.algorithms.callbacks import InvariantViolated
 from trainer.algorithms.reference import allowed_difference, autocast
 from trainer.algorithms.rollouts import Roller, Rollouts, questions_of, seeds_of
@@ -29,6 +30,16 @@ from trainer.rewards.composition import Composition
 from trainer.tensors import token_logprobs
 
 GRADIENT_NORM = 1.0
+UPDATE_METRICS = (
+    "loss",
+    "loss/policy_avg",
+    "loss/value_avg",
+    "policy/approxkl_avg",
+    "policy/clipfrac_avg",
+    "val/clipfrac_avg",
+    "val/ratio",
+    "val/skipped",
+)
 
 
 class PPO:
@@ -170,16 +181,18 @@ class PPO:
         config = self.config
         tokens = float(rollouts.old.mask[chosen].sum())
         told: dict[str, float] = defaultdict(float)
-        for at in range(0, len(chosen), config.batch_size):
+        for batch in self.roller.passes(rollouts.rows, together.dealt(chosen)):
             if self.reporter.should_stop():
                 raise Stopped("stopped between updates; the run can be resumed")
-            batch = chosen[at : at + config.batch_size]
             for name, value in self._backward(rollouts, experience, batch, tokens).items():
                 told[name] += value
+        together.add_gradients(self.weights)
+        found = together.added([told[name] for name in UPDATE_METRICS], self.actor.model.device)
+        whole = dict(zip(UPDATE_METRICS, found, strict=True))
         if config.ptx_weight:
-            told["loss/ptx"] = self._backward_ptx(chance, config.ptx_weight)
-        self._descend(self.optimizer, told["loss"])
-        return dict(told)
+            whole["loss/ptx"] = self._backward_ptx(chance, config.ptx_weight)
+        self._descend(self.optimizer, whole["loss"])
+        return whole
 
     def _backward(
         self, rollouts: Rollouts, experience: Advantages, batch: list[int], tokens: float

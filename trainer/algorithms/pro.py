@@ -26,8 +26,8 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
-from trainer.algorithms.measuring import MeasuringTrainer
-from trainer.algorithms.rankings import RankingCollator, encoded_rankings
+from trainer.algorithms.divided import DividedTrainer
+from trainer.algorithms.rankings import RankingCollator, encoded_rankings, widest
 from trainer.algorithms.start import open_start, trainable
 from trainer.configs import PROConfig
 from trainer.examples import Pair, Ranking
@@ -38,16 +38,14 @@ from trainer.rewards.base import Reward
 from trainer.tensors import Rows, sequence_logprobs
 
 
-class ProTrainer(MeasuringTrainer):
+class ProTrainer(DividedTrainer):
     """transformers' Trainer with the ranking loss and its metrics."""
 
     def __init__(self, *, config: PROConfig, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.config = config
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+    def losses(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         logprobs = sequence_logprobs(model, cast(Rows, inputs))[inputs["places"]]
         result = pro_loss(
             logprobs,
@@ -58,8 +56,7 @@ class ProTrainer(MeasuringTrainer):
             forward_gaps_only=self.config.contrary_gaps == "ignore",
         )
         self._record(result, logprobs.detach(), inputs)
-        loss = result.losses.mean()
-        return (loss, {}) if return_outputs else loss
+        return result.losses
 
     def _record(self, result: ProLoss, logprobs: Tensor, inputs: dict[str, Tensor]) -> None:
         mean = logprobs / inputs["tokens"].clamp(min=1)
@@ -108,7 +105,7 @@ def train(
     trainer = ProTrainer(
         config=config,
         model=trainable(start, config),
-        args=TrainingArguments(**trainer_settings(config, work, start.base.model.device)),
+        args=TrainingArguments(**trainer_settings(config, work, start.base.model.device, widest=widest(rankings))),
         train_dataset=rankings,
         data_collator=RankingCollator(start.base.tokenizer.pad_token_id),
     )

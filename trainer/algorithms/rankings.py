@@ -63,3 +63,8 @@ def encoded_rankings(
     if shortened:
         reporter.log(f"{shortened} of {len(rankings)} rankings were shortened to {limit} tokens")
     return made
+
+
+def widest(rankings: Sequence[EncodedRanking]) -> int:
+    """Tokens of the rows of the longest ranking, all its completions together."""
+    return max(sum(len(one.prompt) + len(ids) for ids in one.completions) for one in rankings)

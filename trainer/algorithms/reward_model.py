@@ -31,8 +31,8 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
-from trainer.algorithms.measuring import MeasuringTrainer
-from trainer.algorithms.rankings import RankingCollator, encoded_rankings
+from trainer.algorithms.divided import DividedTrainer
+from trainer.algorithms.rankings import RankingCollator, encoded_rankings, widest
 from trainer.algorithms.reward_scores import accuracy, normalise
 from trainer.configs import RewardModelConfig
 from trainer.examples import Pair, Ranking, length_limit
@@ -43,16 +43,14 @@ from trainer.reporter import Reporter
 from trainer.tensors import disable_dropout
 
 
-class ScoreTrainer(MeasuringTrainer):
+class ScoreTrainer(DividedTrainer):
     """transformers' Trainer with the loss of a reward model and its metrics."""
 
     def __init__(self, *, config: RewardModelConfig, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.config = config
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+    def losses(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         logits = model(**rows, use_cache=False).logits
         scores, here, worth = logits.squeeze(-1).float()[inputs["places"]], inputs["present"], inputs["rewards"]
@@ -63,9 +61,8 @@ class ScoreTrainer(MeasuringTrainer):
         else:
             ranks = (worth.unsqueeze(1) > worth.unsqueeze(2)).sum(dim=-1)
             loss = ranking_loss(scores, ranks, present=here, ties="half", margin=inputs["margins"])
-        loss = (loss + self.config.centering * _pair_sums(scores, here)).mean()
         self._record(scores.detach(), here, worth)
-        return (loss, {}) if return_outputs else loss
+        return loss + self.config.centering * _pair_sums(scores, here)
 
     def _record(self, scores: Tensor, here: Tensor, worth: Tensor) -> None:
         """Of the best and the worst of each ranking: whether and by how much the scores agree."""
@@ -125,7 +122,7 @@ def train(
     trainer = ScoreTrainer(
         config=config,
         model=scorer(start, config),
-        args=TrainingArguments(**trainer_settings(config, work, start.model.device)),
+        args=TrainingArguments(**trainer_settings(config, work, start.model.device, widest=widest(rankings))),
         train_dataset=rankings,
         data_collator=RankingCollator(start.tokenizer.pad_token_id),
     )

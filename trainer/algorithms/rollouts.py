@@ -5,13 +5,14 @@ weights, never on its batch, so that a resumed run samples what the uninterrupte
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic, Scored
 from trainer.examples import Question
 from trainer.generation import generate
@@ -19,7 +20,7 @@ from trainer.policy import Policy
 from trainer.prompting import PromptError, fit_messages, position_limit
 from trainer.reporter import Stopped
 from trainer.sampling import Sampling
-from trainer.tensors import Rows, pad_rows
+from trainer.tensors import Rows, pad_rows, passes
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,15 @@ class Roller:
     def roll(self, questions: Sequence[Question], seeds: Sequence[int]) -> Rollouts:
         """One completion of each question. Raises Stopped, PromptTooLong and PromptRefused."""
         writer = Policy(self.actor.model, self.tokenizer, "")
-        made = generate(
+        mine = generate(
             writer,
-            [question.prompt for question in questions],
+            together.dealt([question.prompt for question in questions]),
             sampling=self.sampling,
-            seeds=seeds,
+            seeds=together.dealt(seeds),
             batch_size=self.batch_size,
             should_stop=self.should_stop,
         )
+        made = together.collected(mine)
         if self.should_stop():
             raise Stopped("stopped while completions were sampled; the run can be resumed")
         rows = [(self.fitted(q), list(g.token_ids)) for q, g in zip(questions, made, strict=True)]
@@ -103,15 +105,19 @@ class Roller:
         """What `actor` says about the completions of all rows, [N, T], in batches of like length."""
         longest = max(len(completion) for _, completion in rows)
         found = Scored(*(torch.zeros(len(rows), longest) for _ in Scored._fields))
-        order = sorted(range(len(rows)), key=lambda i: sum(map(len, rows[i])))
-        for start in range(0, len(order), self.batch_size):
+        for batch in self.passes(rows, range(len(rows))):
             if self.should_stop():
                 raise Stopped("stopped while completions were scored; the run can be resumed")
-            batch = order[start : start + self.batch_size]
             scored = actor(self.padded([rows[i] for i in batch]), self.sampling.temperature)
             for whole, part in zip(found, scored, strict=True):
                 whole[batch, : part.shape[1]] = part.cpu()
         return found
+
+    def passes(self, rows: Sequence[tuple[list[int], list[int]]], places: Iterable[int]) -> Iterator[list[int]]:
+        """These places of the rows in forward passes, each of rows of like length."""
+        widths = [sum(map(len, row)) for row in rows]
+        order = sorted(places, key=lambda place: widths[place])
+        return passes(order, widths, self.batch_size, on_cpu=self.actor.model.device.type == "cpu")
 
     def padded(self, rows: Sequence[tuple[list[int], list[int]]]) -> Rows:
         """The rows as one batch on the model's device."""

@@ -26,6 +26,7 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
+from trainer.algorithms.divided import repeated_rows
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode, length_limit
 from trainer.policy import Policy, load_policy
@@ -33,6 +34,15 @@ from trainer.reporter import Reporter
 
 NOT_LEARNT = -100  # the label of a token without loss, as in all of transformers
 NAMES = {"mean_token_accuracy": "tokens/accuracy", "entropy": "tokens/entropy", "num_tokens": "tokens/seen"}
+
+
+class Imitator(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer, in which examples that only fill up the last batches of several processes are not learnt."""
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        if batch_samples and (repeated := repeated_rows(self)):
+            batch_samples[-1]["labels"][-repeated:] = NOT_LEARNT
+        return super()._get_num_items_in_batch(batch_samples, device)
 
 
 def train(
@@ -61,16 +71,17 @@ def train(
     dtype = torch.float32 if config.adapter == "full" else None
     start = load_policy(policy_source, device=device, dtype=dtype, base=initial_source)
     set_seed(config.seed)
-    trainer = SFTTrainer(
+    rows = labelled_rows(examples, start, config, reporter=reporter)
+    trainer = Imitator(
         model=attach_adapter(start.model, kind=config.adapter, rank=config.rank, alpha=config.alpha),
         args=TRLConfig(
-            **trainer_settings(config, work, start.model.device),
+            **trainer_settings(config, work, start.model.device, widest=max(len(row["input_ids"]) for row in rows)),
             gradient_checkpointing=False,
             loss_type=config.loss_type,
             max_length=None,  # the rows are cut to length already, by the rule all algorithms share
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
-        train_dataset=Dataset.from_list(labelled_rows(examples, start, config, reporter=reporter)),
+        train_dataset=Dataset.from_list(rows),
         processing_class=start.tokenizer,
     )
     counts = run_trainer(trainer, reporter, work, names=NAMES)
