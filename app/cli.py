@@ -92,6 +92,7 @@ def train(
         gate_prompts=settings.gate_prompts,
         gate=settings.gate,
         reward_functions=settings.allowed_rewards,
+        processes=settings.trainer_processes,
     )
     ended = follow_run(runs, launcher, run.id)
     sys.exit(0 if ended == "succeeded" else 1)

@@ -143,6 +143,7 @@ def build_application(settings: Settings) -> Application:
         gate_prompts=settings.gate_prompts,
         gate=settings.gate,
         reward_functions=settings.allowed_rewards,
+        processes=settings.trainer_processes,
     )
     evaluation_clock = EvaluationClock(database, launcher, data_dir=settings.data_dir)
     chat = Chat(database, engine, sampling=Sampling(temperature=0.7, max_new_tokens=settings.max_new_tokens))

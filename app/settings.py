@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     judge_budget: float | None = Field(
         None, ge=0, description="the most that one evaluation may spend; unset: no limit"
     )
+    trainer_processes: int = Field(
+        1, ge=1, le=64, description="processes that train a run together on this machine; a step keeps its examples"
+    )
     auto_train: bool = Field(True, description="off: no trigger queues a run by itself")
     canary: bool = Field(True, description="off: no roll back by itself")
     gate_prompts: int = Field(300, ge=8, le=300, description="how many held-out prompts the gate uses at most")

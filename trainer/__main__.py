@@ -18,6 +18,8 @@ import psutil
 from storage.database import Database
 from storage.errors import PrefLoopError
 from storage.runs import claim_run
+from storage.tables import TrainingRun
+from trainer.companions import claimed_run, die_with_owner, end_companions, place, start_companions
 from trainer.gate_options import GateOptions
 from trainer.launcher import JUDGE_KEY
 
@@ -30,33 +32,46 @@ def main() -> int:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     database = Database(options.database_url)
+    helping = place() > 0
+    if helping:
+        die_with_owner()
     try:
-        with database.write() as session:
-            run = claim_run(session, options.run_id, pid=os.getpid(), process_started_at=psutil.Process().create_time())
-    except PrefLoopError as error:
+        run = claimed_run(database, options.run_id) if helping else _claimed(database, options.run_id)
+    except (PrefLoopError, TimeoutError) as error:
         logging.error("%s", error)
         return 2
     threads = str(run.config.get("threads", 1))
     os.environ |= {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
     os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1"}
+    companions = start_companions(options.processes, sys.argv[1:])
     from transformers.utils import logging as transformers_logging
 
+    from trainer.companion_work import Companion
     from trainer.worker import Worker
 
     # the run's log is read on the page: bars of a terminal and notes to library authors are no news there
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    return Worker(
-        database,
-        run,
-        data_dir=options.data_dir,
-        model_source=options.model_source,
-        device=options.device,
-        gate_prompts=options.gate_prompts,
-        stopping=stopping,
-        gate=GateOptions.parse(options.gate, key=os.environ.get(JUDGE_KEY, "")),
-        reward_functions=frozenset(options.reward_function),
-    ).work()
+    work = Companion if helping else Worker
+    try:
+        return work(
+            database,
+            run,
+            data_dir=options.data_dir,
+            model_source=options.model_source,
+            device=options.device,
+            gate_prompts=options.gate_prompts,
+            stopping=stopping,
+            gate=GateOptions.parse(options.gate, key=os.environ.get(JUDGE_KEY, "")),
+            reward_functions=frozenset(options.reward_function),
+        ).work()
+    finally:
+        end_companions(companions)
+
+
+def _claimed(database: Database, run_id: str) -> TrainingRun:
+    with database.write() as session:
+        return claim_run(session, run_id, pid=os.getpid(), process_started_at=psutil.Process().create_time())
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -66,6 +81,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--database-url", required=True)
     parser.add_argument("--model-source", required=True)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--processes", type=int, default=1, help="that train the run together, on this machine")
     parser.add_argument("--gate-prompts", type=int, default=300)
     parser.add_argument("--gate", default=GateOptions().argument(), help="JSON, as trainer/gate_options.py writes it")
     parser.add_argument(

@@ -76,12 +76,14 @@ class Launcher:
     gate_prompts: int
     gate: GateOptions = field(default_factory=GateOptions)
     reward_functions: tuple[str, ...] = ()
+    processes: int = 1
 
     def launch(self, run_id: str) -> TrainerProcess:
         """Start the trainer of this run; it claims the run itself."""
         gate = [f"--gate-prompts={self.gate_prompts}", f"--gate={self.gate.argument()}"]
         rewards = [f"--reward-function={path}" for path in self.reward_functions]
-        return self._start(["trainer", run_id], gate + rewards, self.data_dir / "runs" / run_id)
+        together = [f"--processes={self.processes}"] if self.processes > 1 else []
+        return self._start(["trainer", run_id], gate + rewards + together, self.data_dir / "runs" / run_id)
 
     def launch_evaluation(self, evaluation_id: int) -> TrainerProcess:
         """Start the process of this evaluation; it claims it itself."""

@@ -80,7 +80,11 @@ class Worker:
         self._reward_functions = reward_functions
         self._work = data_dir / "runs" / run.id / "work"
         self._output = data_dir / "checkpoints" / run.id
-        self._reporter = RunReporter(database, run.id, run.attempt, stopping)
+        self._stopping = stopping
+        self._reporter = self._open_reporter()
+
+    def _open_reporter(self) -> Any:
+        return RunReporter(self._database, self._run.id, self._run.attempt, self._stopping)
 
     def work(self) -> int:
         try:
@@ -151,6 +155,10 @@ class Worker:
 
         Written beside the saves, since a resumed run goes on from where it began, whatever is served by then.
         """
+        with self._database.read() as session:
+            return get_checkpoint(session, self._begun_from())
+
+    def _begun_from(self) -> str:
         note = self._work / "started_from"
         if not note.exists():
             begins = self._served().id if self._run.config.get("start_from") == "served" else INITIAL
@@ -158,8 +166,7 @@ class Worker:
             partial = note.with_suffix(".tmp")
             partial.write_text(begins)
             partial.replace(note)
-        with self._database.read() as session:
-            return get_checkpoint(session, note.read_text())
+        return note.read_text()
 
     def _served(self) -> Checkpoint:
         with self._database.read() as session:
