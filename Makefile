@@ -2,15 +2,17 @@
 #
 # TORCH_INDEX  an extra index that offers the CPU build of torch, used where no GPU is seen
 # PIP_FLAGS    further flags for pip
+# BENCH        flags of benchmarks/side_by_side.py
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_FLAGS ?=
 TORCH_INDEX ?=
+BENCH ?=
 INDEX := $(if $(TORCH_INDEX),$(if $(shell command -v nvidia-smi 2>/dev/null),,--extra-index-url $(TORCH_INDEX)))
 
-.PHONY: run test test-fast check install install-dev browser clean
+.PHONY: run test test-fast bench check install install-dev browser clean
 
 run: install
 	$(BIN)/prefloop serve
@@ -55,6 +57,10 @@ test: check browser
 
 test-fast: install-dev
 	$(BIN)/pytest -m "not slow and not browser" -q
+
+# our training beside TRL's, on a machine with nothing else to do: some minutes; BENCH=--short for a quick look
+bench: install-dev
+	$(BIN)/python benchmarks/side_by_side.py $(BENCH)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
