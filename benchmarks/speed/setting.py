@@ -78,9 +78,11 @@ def model_folder(name: str, scratch: Path) -> Path:
         bos_token_id=None,
         eos_token_id=1,
     )
-    LlamaForCausalLM(shape).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        shutil.copy(WEIGHTS / name, folder / name)
+    partial = folder.with_name(f"{name}.partial")
+    LlamaForCausalLM(shape).save_pretrained(partial)
+    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(WEIGHTS / file, partial / file)
+    partial.rename(folder)
     return folder
 
 
