@@ -199,7 +199,7 @@ def train(
 
 def _widest(pairs: Sequence[EncodedPair], config: PairConfig) -> int:
     """Tokens of the longest pair in one row; 0 for losses that compare the pairs of a batch with each other."""
-    if {"aot", "aot_unpaired"} & set(config.loss_type):
+    if {"aot", "aot_unpaired"} & {name for name, _ in config.terms}:
         return 0
     return max(sum(map(len, pair.ids)) for pair in pairs)
 
