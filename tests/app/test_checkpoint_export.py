@@ -17,9 +17,10 @@ from storage.evaluations import record_gate_decision
 from storage.runs import queue_run
 from storage.tables import Checkpoint, CheckpointKind, GateDecisionRow, Outcome
 from trainer.algorithms import train
+from trainer.bottleneck import BottleneckSettings, attach_bottleneck
 from trainer.configs import parse_config
 from trainer.examples import Pair
-from trainer.policy import load_policy
+from trainer.policy import load_policy, save_checkpoint
 
 ID = "dpo-0001"
 
@@ -136,4 +137,26 @@ def test_a_damaged_checkpoint_is_not_exported(project: Database, tmp_path: Path,
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(Exception, match=r"adapter_model\.safetensors"):
         export(project, tmp_path, tiny_model_dir)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bottleneck_is_refused_since_it_cannot_be_merged(
+    project: Database, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    start = load_policy(tiny_model_dir, device="cpu")
+    save_checkpoint(
+        tmp_path / "checkpoints" / "dpo-0002",
+        model=attach_bottleneck(start.model, BottleneckSettings()),
+        tokenizer=start.tokenizer,
+        kind="adapter",
+        base=str(tiny_model_dir),
+        base_digest=start.digest,
+    )
+    with project.write() as session:
+        session.get_one(Checkpoint, ID).source = "checkpoints/dpo-0002"
+    with pytest.raises(Conflict, match="it is a bottleneck adapter, which no plain model can hold") as refused:
+        export_checkpoint(
+            project, ID, tmp_path / "out", data_dir=tmp_path, model_source=str(tiny_model_dir), device="cpu"
+        )
+    assert refused.value.hint is not None and "load_policy loads it" in refused.value.hint
     assert not (tmp_path / "out").exists()

@@ -286,3 +286,12 @@ def test_a_run_has_as_many_steps_as_its_passes_need_or_fewer() -> None:
 def test_a_dual_clip_that_bounds_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="more than 1"):
         PPOConfig(dual_clip=0.5)
+
+
+def test_a_bottleneck_is_held_to_its_base_from_the_first_step_on(tiny_model_dir: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    result = train(tiny_model_dir, tmp_path, recorder=recorder, adapter="bottleneck")
+    assert recorder.steps[0]["objective/kl"] == pytest.approx(0, abs=1e-3)
+    assert recorder.steps[1]["objective/kl"] != pytest.approx(0, abs=1e-3)
+    assert 0 < result.metrics["parameters/trainable"] < result.metrics["parameters/all"]
+    assert all(".bottleneck." in name for name in weights(tmp_path))
