@@ -1,4 +1,7 @@
-"""Where "unusual" becomes "broken": the guards' limits, each with what it was set between."""
+"""Where "unusual" becomes "broken": the guards' limits, each with what it was set between.
+
+Figures of the starter's own held-out samples are made by `python experiments/guard_limits.py` (docs/results.md).
+"""
 
 from dataclasses import dataclass
 
@@ -9,9 +12,22 @@ class GuardLimits:
 
     # A prompt may ask for repetition, so the initial model's share is free; loops take all or half of the completions.
     repetition_above: float = 0.10
-    # A starter's samples chosen for one style keep 83 to 113% of the distinct word pairs, its likeliest third 74%; one
-    # text for all prompts leaves a few per cent.
+    # Distinct words, word pairs and triples. The starter's own other samples have 104, 105 and 102% of the first ones';
+    # those chosen for one style at least 87, 82 and 78%; forty texts for all prompts 34, 23 and 16%.
+    distinct_1_least: float = 0.50
     distinct_least: float = 0.40
+    distinct_3_least: float = 0.40
+    # Self-BLEU, as a share of the way from the initial model's own to 1. The starter's own is .72 (480 completions), of
+    # those chosen for one style at most .75; one opening for every reply makes .89, forty texts for all prompts 1.
+    self_bleu_way: float = 0.5
+    # Words in a row that completions of so many prompts share, where the initial model has written no three of them: none
+    # of the starter's other samples and none of one style; a passage at the end of every fifth .19. Added is the
+    # initial model's own share of such runs, .05 for the starter.
+    memorised_words: int = 8
+    memorised_prompts: int = 3
+    memorised_above: float = 0.10
+    # English only. The starter refuses 3.5% of the held-out prompts, and at most 6.2% where one style is chosen.
+    refusals_above: float = 0.10
     # A person who meets one blank reply in fifty notices it; a model that learnt brevity still says something.
     empty_above: float = 0.02
     # Learning to be detailed makes some completions reach the limit; a model that lost its end token always does.
@@ -30,6 +46,10 @@ class GuardLimits:
     # samples chosen for one style; with weight noise of half a standard deviation 50%.
     unlikely_quantile: float = 0.01
     unlikely_most: float = 0.05
+    # In training only: nats per token under the initial model above its own, and the share of its own below which text is
+    # too likely. 128 samples of the starter have .39 to .43, of one style up to .4 more; gibberish several nats.
+    perplexity_above: float = 1.5
+    perplexity_least: float = 0.1
     # Within one completion: how much of it repeats before it counts as heavily repetitive.
     repeated_words: float = 0.50
     repeated_run: float = 0.40

@@ -2,58 +2,32 @@
 
 Each guard compares one figure with one limit and says so in a sentence that a labeller understands. Most are relative
 to the initial model on the same prompts, seeds and settings, since what is normal differs between models and languages.
-Left out: the limits (trainer/guard_limits.py), what is measured in one text (trainer/text_measures.py), how samples are
-made (trainer/evaluation/samples.py), and what a failed guard leads to (trainer/gate.py).
+Left out: the limits (trainer/guard_limits.py), guards on texts that are all alike (trainer/collapse_guards.py), what is
+measured in one text (trainer/text_measures.py), how samples are made (trainer/evaluation/samples.py), and what a failed
+guard leads to (trainer/gate.py; trainer/live_guards.py while a run is under way).
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from trainer.collapse_guards import alike, distinct, memorised, same_text
 from trainer.guard_limits import GUARDS, GuardLimits
-from trainer.text_measures import BROKEN, repeated_run, repeated_words, script, scripts, used_scripts, words
+from trainer.guard_results import GuardInputs, GuardResult, Sample
+from trainer.text_measures import BROKEN, refuses, repeated_run, repeated_words, script, scripts, used_scripts
 
-
-@dataclass(frozen=True)
-class Sample:
-    """One sampled completion. Log-probabilities are sums over its `tokens` in nats, under temperature 1."""
-
-    text: str
-    tokens: int
-    hit_limit: bool  # ended by the length limit, not by the model
-    logprob: float  # under the model that made it
-    initial_logprob: float  # under the initial model; for the initial model's own samples the same as logprob
-
-
-@dataclass(frozen=True)
-class GuardInputs:
-    """One model's samples of the held-out prompts; samples[p] are those of prompt p, the same for both models."""
-
-    samples: Sequence[Sequence[Sample]]
-    broken_numbers: int = 0  # NaN or infinite numbers met elsewhere: in weights, losses, gradients
-
-    @property
-    def flat(self) -> list[Sample]:
-        return [sample for samples in self.samples for sample in samples]
-
-    @property
-    def texts(self) -> list[str]:
-        return [sample.text for sample in self.flat]
-
-
-@dataclass(frozen=True)
-class GuardResult:
-    """One guard's figure, its limit, and the sentence that says both."""
-
-    name: str
-    passed: bool
-    value: float
-    limit: float
-    reason: str
+__all__ = [
+    "GUARDS",
+    "GuardInputs",
+    "GuardLimits",
+    "GuardResult",
+    "Sample",
+    "is_repetitive",
+    "run_guards",
+    "trips_guard",
+]
 
 
 def run_guards(
@@ -76,8 +50,13 @@ def run_guards(
         empty(candidate, initial, limits),
         endless(candidate, initial, limits),
         repetition(candidate, initial, limits),
+        distinct(candidate, initial, limits, n=1),
         distinct(candidate, initial, limits),
+        distinct(candidate, initial, limits, n=3),
+        alike(candidate, initial, limits),
         same_text(candidate, initial, limits),
+        memorised(candidate, initial, limits, prompts=prompts),
+        refusals(candidate, initial, limits),
         foreign_script(candidate, initial, limits, prompts=prompts),
         length(candidate, initial, limits, chosen_lengths=chosen_lengths),
         kl_to_initial(candidate, limits),
@@ -134,27 +113,11 @@ def repetition(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits
     )
 
 
-def distinct(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
-    """Distinct word pairs over all completions, relative to the initial model's among equally many word pairs."""
-    ours, theirs = _word_pairs(candidate.texts), _word_pairs(initial.texts)
-    count = min(len(ours), len(theirs))
-    if count == 0:
-        # One-word completions have no word pairs; the guards on empty and same texts see whether that is a fault.
-        return GuardResult("distinct", True, 1.0, limits.distinct_least, "There are no word pairs to compare.")
-    value = len(set(_spread(ours, count))) / len(set(_spread(theirs, count)))
-    reason = (
-        f"The completions hold {value:.0%} as many different word pairs as the initial model's "
-        f"(limit {limits.distinct_least:.0%})."
+def refusals(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """Share of completions that refuse, in English."""
+    return _above_initial(
+        "refusals", "refuse to answer", candidate, initial, limits.refusals_above, lambda sample: refuses(sample.text)
     )
-    return GuardResult("distinct", value >= limits.distinct_least, value, limits.distinct_least, reason)
-
-
-def same_text(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
-    """Share of completions that are the most common text among those given to different prompts."""
-    value = _most_common_share(candidate)
-    limit = min(1.0, _most_common_share(initial) + limits.same_text_above)
-    reason = f"{value:.0%} of the completions are the same text for different prompts (limit {limit:.0%})."
-    return GuardResult("same_text", value <= limit, value, limit, reason)
 
 
 def foreign_script(
@@ -186,7 +149,7 @@ def length(
     start = np.quantile(lengths, [0.25, 0.75])
     low, high = float(min(usual[0], start[0])), float(max(usual[1], start[1]))
     value = float(np.median([len(text) for text in candidate.texts]))
-    limit = low if value < low else high
+    limit = low if value < float(np.median(lengths)) else high
     source = "chosen" if chosen_lengths else "initial model's"
     reason = (
         f"Half of the completions are longer than {value:.0f} characters; "
@@ -201,6 +164,22 @@ def kl_to_initial(candidate: GuardInputs, limits: GuardLimits) -> GuardResult:
     value = math.fsum(sample.logprob - sample.initial_logprob for sample in candidate.flat) / max(1, tokens)
     reason = f"The candidate is {value:.2f} nats per token away from the initial model (limit {limits.kl_most:.2f})."
     return GuardResult("kl", value <= limits.kl_most, value, limits.kl_most, reason)  # NaN compares false: fails
+
+
+def perplexity(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
+    """The initial model's perplexity of the completions, which must stay near that of its own, above and below.
+
+    For completions sampled while a run trains; of those before the gate `unlikely` sees single ones.
+    """
+    value, own = _nats_per_token(candidate), _nats_per_token(initial)
+    low, high = own * limits.perplexity_least, own + limits.perplexity_above
+    limit = low if value < own else high
+    found, start, bound = (math.exp(min(nats, 50.0)) for nats in (value, own, limit))
+    reason = (
+        f"The completions have a perplexity of {found:.3g} under the initial model, its own {start:.3g} "
+        f"(limit {bound:.3g})."
+    )
+    return GuardResult("perplexity", low <= value <= high, found, bound, reason)  # NaN compares false: fails
 
 
 def unlikely(candidate: GuardInputs, initial: GuardInputs, limits: GuardLimits) -> GuardResult:
@@ -234,6 +213,12 @@ def is_repetitive(text: str, limits: GuardLimits = GUARDS) -> bool:
     return repeated_words(text) >= limits.repeated_words or repeated_run(text) >= limits.repeated_run
 
 
+def _nats_per_token(inputs: GuardInputs) -> float:
+    """Minus the mean log-probability of a token under the initial model."""
+    tokens = sum(sample.tokens for sample in inputs.flat)
+    return -math.fsum(sample.initial_logprob for sample in inputs.flat) / max(1, tokens)
+
+
 def _above_initial(
     name: str,
     says: str,
@@ -247,28 +232,6 @@ def _above_initial(
     limit = min(1.0, sum(map(has, initial.flat)) / len(initial.flat) + above)
     reason = f"{value:.1%} of the completions {says} (limit {limit:.1%})."
     return GuardResult(name, value <= limit, value, limit, reason)
-
-
-def _word_pairs(texts: Iterable[str]) -> list[tuple[str, str]]:
-    parted = (words(text) for text in texts)
-    return [pair for parts in parted for pair in pairwise(parts)]
-
-
-def _spread(pairs: list[tuple[str, str]], count: int) -> list[tuple[str, str]]:
-    """`count` of the pairs at even distances: the share of distinct ones falls with length, so equal counts compare."""
-    return [pairs[index * len(pairs) // count] for index in range(count)]
-
-
-def _most_common_share(inputs: GuardInputs) -> float:
-    """Share of completions, over all, of the commonest text that was given to at least two prompts."""
-    prompts_of, count_of = defaultdict(set), Counter[str]()
-    for prompt, samples in enumerate(inputs.samples):
-        for sample in samples:
-            text = " ".join(sample.text.casefold().split())
-            prompts_of[text].add(prompt)
-            count_of[text] += 1
-    shared = [count_of[text] for text, prompts in prompts_of.items() if len(prompts) > 1]
-    return max(shared, default=0) / len(inputs.flat)
 
 
 def _check(candidate: GuardInputs, initial: GuardInputs, prompts: Sequence[str]) -> None:

@@ -1,4 +1,5 @@
-"""What is measured in one text: its words, the scripts it is written in, and how much of it repeats.
+"""What is measured in one text: its words, the scripts it is written in, and how much of it repeats, whether
+it refuses.
 
 Leaves out which figure is too much (trainer/guards.py).
 """
@@ -12,6 +13,10 @@ BROKEN = "BROKEN CHARACTERS"
 # Scripts written without spaces count each character as a word.
 _WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+|[^\w\s]")
 _RUN = re.compile(r"(\S[\s\S]{0,39}?)\1{3,}")
+_REFUSAL = re.compile(
+    r"\b(i|we) (cannot|can not|can't|won't|will not|refuse to|must decline|have to decline|am (not able|unable) to)\b"
+    r"|\b(i'm|we're|we are) (not able|unable) to\b|\bas an ai\b|\bnot something (that )?i (can|could|will|would)\b"
+)
 # First words of Unicode names that are symbols or variants of letters rather than scripts.
 _NOT_A_SCRIPT = re.compile(
     r"(MICRO|FEMININE|MASCULINE|MODIFIER|FULLWIDTH|HALFWIDTH|MATHEMATICAL|DOUBLE-STRUCK|SCRIPT|BLACK-LETTER|ALEF|BET"
@@ -68,3 +73,8 @@ def repeated_run(text: str) -> float:
     """Share of the text in runs of a unit of up to 40 characters four or more times in a row; 0 below 16 characters."""
     run = sum(len(match.group()) for match in _RUN.finditer(text))
     return run / len(text) if run >= 16 else 0.0
+
+
+def refuses(text: str) -> bool:
+    """Whether the text says that its writer cannot or will not, in English; of other languages it knows nothing."""
+    return _REFUSAL.search(text.casefold().replace("\u2019", "'")) is not None
