@@ -9,6 +9,7 @@ import threading
 
 from trainer.companions import waited
 from trainer.dataset import TrainingData, build_dataset
+from trainer.live_guards import GuardTripped
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Stopped
 from trainer.worker import Worker
@@ -46,7 +47,7 @@ class Companion(Worker):
             initial = load_policy(self._model_source, device=self._device)
             data = self._read_choices(initial)
             self._train(data, self._start())
-        except Stopped:
+        except (Stopped, GuardTripped):  # the owner, which sees the same, tells why
             return 0
         return 0
 

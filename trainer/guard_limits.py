@@ -17,11 +17,11 @@ class GuardLimits:
     distinct_1_least: float = 0.50
     distinct_least: float = 0.40
     distinct_3_least: float = 0.40
-    # Self-BLEU, as a share of the way from the initial model's own to 1. The starter's own is .72 (480 completions), of
-    # those chosen for one style at most .75; one opening for every reply makes .89, forty texts for all prompts 1.
+    # Self-BLEU, as a share of the way from the initial model's own to 1. The starter's own is .72 (480 completions),
+    # of those chosen for one style at most .75; one opening for every reply makes .89, forty texts for all prompts 1.
     self_bleu_way: float = 0.5
-    # Words in a row that completions of so many prompts share, where the initial model has written no three of them: none
-    # of the starter's other samples and none of one style; a passage at the end of every fifth .19. Added is the
+    # Words in a row that completions of so many prompts share, where the initial model has written no three of them:
+    # none of the starter's other samples and none of one style; a passage at the end of every fifth .19. Added is the
     # initial model's own share of such runs, .05 for the starter.
     memorised_words: int = 8
     memorised_prompts: int = 3
@@ -46,8 +46,8 @@ class GuardLimits:
     # samples chosen for one style; with weight noise of half a standard deviation 50%.
     unlikely_quantile: float = 0.01
     unlikely_most: float = 0.05
-    # In training only: nats per token under the initial model above its own, and the share of its own below which text is
-    # too likely. 128 samples of the starter have .39 to .43, of one style up to .4 more; gibberish several nats.
+    # In training only: nats per token under the initial model above its own, and the share of its own below which
+    # text is too likely. 128 samples of the starter have .39 to .43.
     perplexity_above: float = 1.5
     perplexity_least: float = 0.1
     # Within one completion: how much of it repeats before it counts as heavily repetitive.

@@ -5,11 +5,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from trainer.base_config import AlgorithmConfig, Epochs, LearningRate
-from trainer.rewards.configs import MOST_TERMS, Rewards, RewardSettings
+from trainer.live_guard_config import LiveGuardSettings
+from trainer.rewards.configs import MOST_TERMS, GoldSettings, Rewards, RewardSettings
 from trainer.rewards.terms import Preferences
 
 
-class PPOConfig(RewardSettings, AlgorithmConfig):
+class PPOConfig(RewardSettings, GoldSettings, LiveGuardSettings, AlgorithmConfig):
     """Proximal policy optimisation against a reward (Schulman et al. 2017; Ziegler et al. 2019).
 
     A step samples `rollouts` completions, scores them, and makes `ppo_epochs` passes of updates over them.

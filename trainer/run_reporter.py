@@ -6,6 +6,7 @@ Written at most once a second; a new stage is written at once. Leaves out how a 
 import logging
 import threading
 import time
+from collections.abc import Mapping
 
 from storage.database import Database
 from storage.runs import record_progress
@@ -41,6 +42,11 @@ class RunReporter:
             told = " ".join(f"{name.split('/')[-1]} {value:.4g}" for name, value in metrics.items())
             log.info("step %d of %d %s", step, total, told)
         self._write()
+
+    def measured(self, step: int, metrics: Mapping[str, float]) -> None:
+        """What is known of a step that was not made to its end; written at once."""
+        self._metrics += [(step, name, value) for name, value in metrics.items()]
+        self.flush()
 
     def log(self, line: str) -> None:
         log.info("%s", line)

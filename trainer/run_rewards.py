@@ -19,9 +19,10 @@ from trainer.offline_fields import PREFERENCES
 from trainer.reporter import Reporter
 from trainer.rewards.base import Reward, RewardSources
 from trainer.rewards.composition import Composition
-from trainer.rewards.configs import RewardSettings
+from trainer.rewards.configs import GoldSettings, RewardSettings
+from trainer.rewards.gold import Gold
 from trainer.rewards.opening import open_rewards, open_term
-from trainer.rewards.terms import Preferences, RewardModel
+from trainer.rewards.terms import AnyTerm, Preferences, RewardModel
 
 FITTING = "fitting the reward model"
 
@@ -61,10 +62,20 @@ class RunRewards:
 
         Raises RewardError, and what the fit raises. A resumed run finds the reward model that it began with.
         """
+        return open_rewards(settings, self._ready(settings.rewards, config, pairs))
+
+    def gold(self, settings: GoldSettings, config: AlgorithmConfig, pairs: Sequence[Pair]) -> Gold | None:
+        """What is only measured, by name; None where nothing is. Raises like `composed`."""
+        if not settings.gold:
+            return None
+        sources = self._ready(settings.gold, config, pairs)
+        return Gold({term.title: open_term(term, sources) for term in settings.gold})
+
+    def _ready(self, terms: Sequence[AnyTerm], config: AlgorithmConfig, pairs: Sequence[Pair]) -> RewardSources:
         sources = self._sources(pairs)
-        if any(isinstance(term, Preferences) for term in settings.rewards):
+        if any(isinstance(term, Preferences) for term in terms):
             sources = replace(sources, preferences=self._fitted(config, pairs))
-        return open_rewards(settings, sources)
+        return sources
 
     def _sources(self, pairs: Sequence[Pair]) -> RewardSources:
         return RewardSources(

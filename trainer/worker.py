@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
@@ -39,6 +39,7 @@ from trainer.gate_options import GateOptions
 from trainer.gate_plan import plan_gate
 from trainer.gate_records import record_gate
 from trainer.kto_config import KTOConfig
+from trainer.live_guards import GuardTripped
 from trainer.manifest import read_manifest
 from trainer.offline_fields import Worth
 from trainer.pair_config import PairConfig
@@ -47,9 +48,13 @@ from trainer.policy import Policy, load_policy
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Stopped
 from trainer.rewards.base import Reward
+from trainer.rewards.configs import GoldSettings
 from trainer.run_reporter import RunReporter
 from trainer.score_file import keep_scores
 from trainer.stored_references import StoredReferences
+
+if TYPE_CHECKING:
+    from trainer.run_rewards import RunRewards
 
 log = logging.getLogger("trainer")
 
@@ -99,6 +104,9 @@ class Worker:
         except Stopped:
             self._end_stopped()
             return 0
+        except GuardTripped as tripped:
+            self._end_tripped(tripped)
+            return 1
         except Fenced:
             raise
         except Exception as error:
@@ -189,6 +197,8 @@ class Worker:
             extra["reward"] = self._reward(config, data, max_length=config.max_length)
         if isinstance(config, KTOConfig):
             examples = data.rated
+        if isinstance(config, GoldSettings):
+            extra["gold"] = self._rewards().gold(config, config, data.pairs)
         if isinstance(config, PPOConfig):
             extra["demonstrations"] = data.demonstrations
             examples = train_questions(self._database)
@@ -209,13 +219,16 @@ class Worker:
         return result
 
     def _reward(self, config: Worth | PPOConfig, data: TrainingData, *, max_length: int) -> Reward | None:
-        from trainer.run_rewards import RunRewards  # TRL takes seconds
-
-        place = (self._database, self._data_dir, self._model_source, self._device, self._work, self._reporter)
-        rewards = RunRewards(*place, functions=self._reward_functions)
+        rewards = self._rewards()
         if isinstance(config, PPOConfig):
             return rewards.composed(config, config, data.pairs)
         return rewards.named(config.reward, max_length=max_length)
+
+    def _rewards(self) -> "RunRewards":
+        from trainer.run_rewards import RunRewards  # TRL takes seconds
+
+        place = (self._database, self._data_dir, self._model_source, self._device, self._work, self._reporter)
+        return RunRewards(*place, functions=self._reward_functions)
 
     def _record_checkpoint(self, data: TrainingData, start: Checkpoint, result: TrainResult) -> None:
         """The row of the folder just written; a resumed attempt finds both there."""
@@ -305,6 +318,12 @@ class Worker:
             else:
                 reason = "It was told to stop and has saved; it goes on when the app starts again."
                 mark_interrupted(session, run.id, attempt=self._run.attempt, reason=reason)
+
+    def _end_tripped(self, tripped: GuardTripped) -> None:
+        """No checkpoint: what broke must not come before the gate. The step that tripped stands in the chart."""
+        log.warning("%s", tripped)
+        self._reporter.measured(tripped.step, tripped.metrics)
+        self._end(RunStatus.failed, error=str(tripped))
 
     def _end(self, status: RunStatus, error: str | None = None) -> None:
         with self._database.write() as session:

@@ -17,7 +17,7 @@ from storage.deployments import record_deployment
 from storage.evaluations import evaluations_of, get_gate_decision, scores_of
 from storage.preferences import record_labeller
 from storage.prompts import record_prompt
-from storage.runs import claim_run, mark_dead
+from storage.runs import claim_run, mark_dead, metrics_of
 from storage.tables import (
     Checkpoint,
     CheckpointKind,
@@ -123,6 +123,23 @@ def test_a_ppo_run_with_rules_as_reward_fits_nothing(project: TrainingProject) -
     run = work(project, project.queue("ppo", **settings))
     assert run.status is RunStatus.succeeded, run.error
     assert "rewards/length/mean" in checkpoint_of(project, run.id).metrics
+
+
+def test_a_ppo_run_that_its_guards_stop_has_failed_with_the_reason_and_no_checkpoint(project: TrainingProject) -> None:
+    settings = {"max_steps": 30, "rollouts": 64, "batch_size": 32, "max_new_tokens": 6, "adapter": "full", "kl": 1e-6}
+    settings |= {
+        "rewards": '{"kind": "match", "must": ["a"], "ignore_case": false}',
+        "gold": "length",
+        "z_score": False,
+    }
+    settings |= {"filters": '{"script": false, "repetition": false, "shortest": 0}', "guard_patience": 2}
+    run = work(project, project.queue("ppo", learning_rate=1e-2, **settings))
+    assert run.status is RunStatus.failed and run.checkpoint_id is None
+    assert run.error is not None and run.error.startswith("Stopped by its guards at step ")
+    with project.database.read() as session:
+        told = {metric.name: metric.step for metric in metrics_of(session, run.id)}
+        assert get_gate_decision(session, run.id) is None
+    assert told["guards/kl/used"] == told["gold/length/mean"] == run.step + 1
 
 
 def test_a_run_without_choices_fails_with_the_reason(tmp_path: Path, tiny_model_dir: Path) -> None:

@@ -19,6 +19,7 @@ from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
 from trainer.algorithms.callbacks import TrainResult, finished_result, remember_result
 from trainer.algorithms.division import is_main
+from trainer.algorithms.guarding import open_guards
 from trainer.algorithms.ppo_step import PPO
 from trainer.algorithms.rollout_state import load_state, save_state
 from trainer.algorithms.rollouts import Roller
@@ -29,6 +30,7 @@ from trainer.policy import load_policy, save_checkpoint
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Reporter, Stopped
 from trainer.rewards.base import Reward
+from trainer.rewards.gold import Gold
 from trainer.sampling import Sampling
 from trainer.tensors import disable_dropout
 
@@ -43,6 +45,7 @@ def train(
     work: Path,
     reporter: Reporter,
     demonstrations: Sequence[Demonstration] = (),
+    gold: Gold | None = None,
     reference_source: str | None = None,
     initial_source: str | None = None,
     device: str = "auto",
@@ -50,7 +53,8 @@ def train(
     """Train the policy at `policy_source` on `examples` to please `reward`, and write the checkpoint `output`.
 
     Sources and `work` as in `pairs.train`. `demonstrations` are what PTX and the imitation in between learn from.
-    Raises Stopped, InvariantViolated, ValueError for no examples or missing demonstrations, CorruptCheckpoint.
+    `gold`: rewards that are measured and not learnt from. Raises Stopped, InvariantViolated, GuardTripped, ValueError
+    for no examples or missing demonstrations, CorruptCheckpoint.
     """
     if (done := finished_result(work, output)) is not None:
         return done
@@ -70,17 +74,20 @@ def train(
     roller = Roller(
         actor, tokenizer, reference_of(start, config, device), sampling, config.batch_size, reporter.should_stop
     )
+    asked = fitting(examples, roller, reporter)
     run = PPO(
         config,
         roller,
         reward,
         reporter,
         [(one.prompt, one.completions[0]) for one in shown],
+        open_guards(config, roller, asked, work, reporter, seed=config.seed),
         starts_at_reference=start.is_reference,
+        gold=gold,
     )
     counts = parameter_counts(actor.model)
     reporter.log(counts_sentence(counts))
-    metrics = follow(run, fitting(examples, roller, reporter), work, reporter) | counts
+    metrics = follow(run, asked, work, reporter) | counts
     if is_main():
         remember_result(work, metrics, run.steps)
         save_checkpoint(

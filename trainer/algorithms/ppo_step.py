@@ -15,9 +15,11 @@ from torch import Tensor
 
 from trainer.algorithms import together
 from trainer.algorithms.callbacks import InvariantViolated
+from trainer.algorithms.guarding import seen
 from trainer.algorithms.reference import allowed_difference, autocast
 from trainer.algorithms.rollouts import Roller, Rollouts, questions_of, seeds_of
 from trainer.examples import Question
+from trainer.live_guards import LiveGuards
 from trainer.losses.clipped import policy_loss, value_loss
 from trainer.losses.kl_control import AdaptiveKL, FixedKL
 from trainer.losses.likelihood import masked_mean, masked_sum, token_nll
@@ -27,6 +29,7 @@ from trainer.ppo_config import PPOConfig
 from trainer.reporter import Reporter, Stopped
 from trainer.rewards.base import Reward
 from trainer.rewards.composition import Composition
+from trainer.rewards.gold import Gold
 from trainer.tensors import token_logprobs
 
 GRADIENT_NORM = 1.0
@@ -52,12 +55,15 @@ class PPO:
         reward: Reward,
         reporter: Reporter,
         demonstrations: Sequence[tuple[list[int], list[int]]],
+        guards: LiveGuards,
         *,
         starts_at_reference: bool,
+        gold: Gold | None = None,
     ) -> None:
         self.config, self.roller, self.reward, self.reporter = config, roller, reward, reporter
         self.actor = roller.actor
         self.demonstrations = demonstrations
+        self.guards, self.gold = guards, gold
         self.starts_at_reference = starts_at_reference
         self.weights = [p for p in self.actor.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, lr=config.learning_rate, eps=1e-5, weight_decay=0.0)
@@ -70,7 +76,7 @@ class PPO:
     def step(self, questions: Sequence[Question], *, rate: float) -> dict[str, float]:
         """Sample, score and learn once, at the learning rate `rate`; the metrics, under the names TRL gave them.
 
-        Raises InvariantViolated, Stopped, ValueError where no completion has a score.
+        Raises InvariantViolated, Stopped, GuardTripped, ValueError where no completion has a score.
         """
         first = self.steps * self.config.rollouts
         seed = self.config.seed
@@ -82,6 +88,8 @@ class PPO:
             self._check_start(rollouts)
         experience, metrics = self._experience(rollouts, scores)
         metrics |= told
+        reward = metrics["objective/scores"]
+        metrics |= self.guards.look(self.steps + 1, seen(rolled), reward=reward, metrics=metrics)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         metrics |= self._learn(rollouts, experience)
@@ -94,13 +102,14 @@ class PPO:
     # ------------------------------------------------------------------------------------------ experience
 
     def _reward(self, rollouts: Rollouts) -> tuple[list[float | None], dict[str, float]]:
-        """What each completion is worth, and the metrics of a reward that is composed."""
+        """What each completion is worth, and the metrics of a reward that is composed, and of the gold ones."""
         asked = rollouts.questions
         given = [q.prompt for q in asked], rollouts.texts, [q.reference for q in asked]
+        measured = self.gold.measure(*given) if self.gold else {}
         if isinstance(self.reward, Composition):
             scored = self.reward.score(*given, ended=rollouts.ended.tolist())
-            return scored.rewards, scored.metrics
-        return list(self.reward(*given)), {}
+            return scored.rewards, scored.metrics | measured
+        return list(self.reward(*given)), measured
 
     def _scored(self, rollouts: Rollouts, found: Sequence[float | None]) -> tuple[Rollouts, Tensor]:
         """The rollouts that have a score, and those scores, [N]."""
@@ -284,6 +293,7 @@ class PPO:
             "kl": self.kl.coefficient,
             "moments": asdict(self.moments),
             "reward": self.reward.state() if isinstance(self.reward, Composition) else None,
+            "guards": self.guards.state(),
             "steps": self.steps,
         }
 
@@ -298,4 +308,5 @@ class PPO:
         self.kl = AdaptiveKL(state["kl"], target, self.config.kl_horizon) if target else FixedKL(state["kl"])
         if isinstance(self.reward, Composition):
             self.reward.restore(state["reward"])
+        self.guards.restore(state["guards"])
         self.moments, self.steps = RunningMoments(**state["moments"]), state["steps"]

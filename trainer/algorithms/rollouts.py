@@ -61,9 +61,18 @@ class Roller:
 
     def roll(self, questions: Sequence[Question], seeds: Sequence[int]) -> Rollouts:
         """One completion of each question. Raises Stopped, PromptTooLong and PromptRefused."""
-        writer = Policy(self.actor.model, self.tokenizer, "")
+        return self._rolled(self.actor, questions, seeds)
+
+    def roll_reference(self, questions: Sequence[Question], seeds: Sequence[int]) -> Rollouts:
+        """The same by the reference, which then is `old` too."""
+        if self.reference is not None:
+            return self._rolled(self.reference, questions, seeds)
+        with self.actor.without_adapter():
+            return self._rolled(self.actor, questions, seeds)
+
+    def _rolled(self, writer: ActorCritic, questions: Sequence[Question], seeds: Sequence[int]) -> Rollouts:
         mine = generate(
-            writer,
+            Policy(writer.model, self.tokenizer, ""),
             together.dealt([question.prompt for question in questions]),
             sampling=self.sampling,
             seeds=together.dealt(seeds),
@@ -74,7 +83,7 @@ class Roller:
         if self.should_stop():
             raise Stopped("stopped while completions were sampled; the run can be resumed")
         rows = [(self.fitted(q), list(g.token_ids)) for q, g in zip(questions, made, strict=True)]
-        old = self.score(self.actor, rows)
+        old = self.score(writer, rows)
         if self.reference is None:
             with self.actor.without_adapter():
                 reference = self.score(self.actor, rows).logprobs

@@ -99,3 +99,21 @@ class RewardSettings(Options):
         if taken := {"total", "filtered", "clipped"} & set(labels):
             raise ValueError(f"a reward cannot be called {min(taken)!r}, which is a metric of all; name it otherwise")
         return self
+
+
+class GoldSettings(Options):
+    """What an algorithm inherits whose chart of over-optimisation is to show rewards that it does not learn from."""
+
+    gold: Rewards = Field(
+        (),
+        max_length=MOST_TERMS,
+        description="Rewards that are only measured, to see whether what is trained on stays in step with what is "
+        'meant: kinds with commas, or JSON with options, such as [{"kind": "judge"}]; may be empty.',
+    )
+
+    @model_validator(mode="after")
+    def _gold_names(self) -> Self:
+        labels = [term.title for term in self.gold]
+        if twice := [label for label in labels if labels.count(label) > 1]:
+            raise ValueError(f"several gold rewards are called {twice[0]!r}; give each a name of its own")
+        return self

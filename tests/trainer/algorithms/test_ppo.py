@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "save_steps": 1,
     "missing_end_penalty": 0.0,
     "normalise_scores": True,
+    "guards": "watch",  # a random model's text is nothing to keep
 }
 
 
