@@ -7,10 +7,12 @@ import gradio as gr
 
 from app.runs import RunView
 from app.ui.actions import Payload, bind, text_of
-from app.ui.charts import run_figures
+from app.ui.charts import Series, run_figures
 from app.ui.gate_chart import gate_chart
+from app.ui.guards_chart import guards_chart
 from app.ui.html import percent, render
 from app.ui.plan_facts import plan_facts
+from app.ui.reward_chart import reward_charts
 from storage.checkpoints import get_checkpoint, lineage
 from storage.errors import NotFound
 from storage.tables import CheckpointKind, Deployment, Outcome, RunStatus
@@ -34,18 +36,26 @@ class RunDetail:
             with gr.Row(elem_classes="curves"):
                 loss = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
                 margin = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
+            meant = gr.HTML(elem_id="reward-told", apply_default_css=False)
+            with gr.Row(elem_classes="curves", elem_id="reward-charts"):
+                by_kl = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
+                by_step = gr.Plot(show_label=False, visible=False, container=False, elem_classes="chart")
+            held = gr.HTML(elem_id="guards-told", apply_default_css=False)
+            guards = gr.Plot(
+                show_label=False, visible=False, container=False, elem_id="guards-chart", elem_classes="chart"
+            )
             told = gr.HTML(elem_id="gate-told", apply_default_css=False)
             gate = gr.Plot(show_label=False, visible=False, container=False, elem_id="gate-chart", elem_classes="chart")
-        bind("run-detail", self.show, [detail, loss, margin, told, gate])
+        bind("run-detail", self.show, [detail, loss, margin, meant, by_kl, by_step, held, guards, told, gate])
 
     def show(self, payload: Payload, request: gr.Request) -> tuple[Any, ...]:
         if not self._application.ready:
-            return (gr.skip(),) * 5
+            return (gr.skip(),) * 10
         run_id = text_of(payload, "run")
         try:
             view = self._application.runs.get(run_id)
         except NotFound:  # an address typed or kept; asked again every two seconds, so no toast
-            return render("detail.html", run=None, asked=run_id), *run_figures({}), *gate_chart(None, {})
+            return render("detail.html", run=None, asked=run_id), *_curves({}, {}), *gate_chart(None, {})
         facts, servable = self._facts(view.run.checkpoint_id)
         serving = self._application.promotion.serving()
         served = serving is not None and serving.checkpoint.id == view.run.checkpoint_id
@@ -64,7 +74,7 @@ class RunDetail:
         )
         return (
             html,
-            *run_figures(self._application.runs.metrics(view.run.id)),
+            *_curves(self._application.runs.metrics(view.run.id), view.run.config),
             *gate_chart(plan, self._scores(view)),
         )
 
@@ -106,6 +116,11 @@ def trained_share(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     if not trained or not total:
         return []
     return [("Trained", f"{trained:,.0f} of {total:,.0f} parameters ({trained / total:.2%})")]
+
+
+def _curves(metrics: Series, config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Everything that is drawn of a run's own metrics."""
+    return *run_figures(metrics), *reward_charts(metrics, config), *guards_chart(metrics)
 
 
 def run_values(view: RunView) -> dict[str, Any]:
