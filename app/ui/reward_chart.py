@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from app.ui.charts import ACCENT, MUTED, SIDE_B, Series, base_figure
 from app.ui.html import plain, render
 
-TITLE = "Reward and what it is to mean"
+TITLE = "Over-optimisation"
 KL = "objective/kl"
 PROXY = "the reward"
 LOOKS = ((ACCENT, "solid", "circle"), (SIDE_B, "dot", "square"), (MUTED, "dash", "diamond"))
@@ -85,14 +85,14 @@ def reward_figure(lines: Mapping[str, Sequence[tuple[float, float, int]]], x: st
                 mode="lines+markers",
                 marker={"size": 4, "symbol": symbol, "color": colour},
                 line={"color": colour, "width": 2.2, "dash": dash},
-                hovertemplate="step %{customdata}: %{y:.2f} of its first spread<extra>" + plain(name) + "</extra>",
+                hovertemplate="step %{customdata}: %{y:.2f} deviations of step 1<extra>" + plain(name) + "</extra>",
             )
         )
     figure.update_layout(
         showlegend=True, legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
     )
     figure.update_xaxes(title={"text": x, "font": {"size": 12}}, showgrid=False, nticks=5, rangemode="tozero")
-    figure.update_yaxes(title={"text": "change, in first spreads", "font": {"size": 12}}, nticks=5)
+    figure.update_yaxes(title={"text": "change, in deviations of step 1", "font": {"size": 12}}, nticks=5)
     return figure
 
 
