@@ -107,7 +107,8 @@ def _batches(
 ) -> Iterator[tuple[list[int], Rows]]:
     """(places in `rows`, those rows padded on the model's device), by length; empty completions are left out."""
     order = sorted((i for i, (_, completion) in enumerate(rows) if completion), key=lambda i: sum(map(len, rows[i])))
-    for places in passes(order, [sum(map(len, row)) for row in rows], batch_size, on_cpu=model.device.type == "cpu"):
+    tokens = CPU_TOKENS if model.device.type == "cpu" else 0
+    for places in passes(order, [sum(map(len, row)) for row in rows], batch_size, tokens=tokens):
         padded = pad_rows([rows[i] for i in places], pad_id=pad_id)
         on_device = Rows(
             input_ids=padded["input_ids"].to(model.device),
@@ -117,15 +118,15 @@ def _batches(
         yield places, on_device
 
 
-def passes(order: Sequence[int], widths: Sequence[int], batch_size: int, *, on_cpu: bool) -> Iterator[list[int]]:
-    """The places in `order` in batches of at most `batch_size`, on a CPU of at most CPU_TOKENS with their padding.
+def passes(order: Sequence[int], widths: Sequence[int], batch_size: int, *, tokens: int = 0) -> Iterator[list[int]]:
+    """The places in `order` in batches of at most `batch_size` rows and `tokens` with their padding; 0: any number.
 
     `widths` has the tokens of every place's row; give rows of like width next to each other.
     """
     batch: list[int] = []
     for place in order:
         widest = max(widths[one] for one in [*batch, place])
-        if batch and (len(batch) == batch_size or (on_cpu and (len(batch) + 1) * widest > CPU_TOKENS)):
+        if batch and (len(batch) == batch_size or (tokens and (len(batch) + 1) * widest > tokens)):
             yield batch
             batch = []
         batch.append(place)

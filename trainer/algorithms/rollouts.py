@@ -20,7 +20,9 @@ from trainer.policy import Policy
 from trainer.prompting import PromptError, fit_messages, position_limit
 from trainer.reporter import Stopped
 from trainer.sampling import Sampling
-from trainer.tensors import Rows, pad_rows, passes
+from trainer.tensors import CPU_TOKENS, Rows, pad_rows, passes
+
+PASS_TOKENS = 4 * CPU_TOKENS  # a step makes dozens of passes, and each has a cost of its own
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,9 @@ class Roller:
         """These places of the rows in forward passes, each of rows of like length."""
         widths = [sum(map(len, row)) for row in rows]
         order = sorted(places, key=lambda place: widths[place])
-        return passes(order, widths, self.batch_size, on_cpu=self.actor.model.device.type == "cpu")
+        return passes(
+            order, widths, self.batch_size, tokens=PASS_TOKENS if self.actor.model.device.type == "cpu" else 0
+        )
 
     def padded(self, rows: Sequence[tuple[list[int], list[int]]]) -> Rows:
         """The rows as one batch on the model's device."""
