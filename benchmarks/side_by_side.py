@@ -91,6 +91,9 @@ def of_model(name: str, given: argparse.Namespace, scratch: Path, console: Conso
             console.print(verdict(found[part], found[bar.beside], part, bar))
             if part == "dpo":
                 apart = max(apart, difference(found[part], found[bar.beside]))
+    if "ppo" in found:
+        once = found["ppo"]["apart_seconds"]
+        console.print(f"{NAMES['ppo']}: not counted are {once:.1f} s of sampling for the live guards, once a run")
     for part in ("offline", "pro"):
         if part in found and "dpo" in found:
             console.print(f"{NAMES[part]}: {rate(found[part]) / rate(found['dpo']):.2f} of DPO's steps/s")
@@ -132,6 +135,8 @@ def run(part: str, model: str, given: argparse.Namespace, scratch: Path) -> Figu
         if done.returncode:
             raise SystemExit(f"{part} on {model} ended with status {done.returncode}:\n{done.stdout[-3000:]}")
         figures: Figures = json.loads((Path(folder) / "figures.json").read_text())
+    for field in ("seconds", "processor_seconds"):
+        figures[field] -= figures.get(f"apart_{field}", 0.0)
     return figures
 
 

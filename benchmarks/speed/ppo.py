@@ -1,4 +1,8 @@
-"""Our PPO, rewarded by a classifier of the model's own shape."""
+"""Our PPO, rewarded by a classifier of the model's own shape.
+
+At the start of a run 128 completions of the initial model are sampled for the live guards, which TRL has none of. A run
+of thousands of episodes does not notice; here they would be most of the time, so it is told apart.
+"""
 
 from typing import Any
 
@@ -41,4 +45,5 @@ def ppo(task: Task) -> dict[str, Any]:
         reporter=told,
         device="cpu",
     )
-    return {"steps": result.steps * size.rollouts, "length": [one["tokens/length"] for one in told.steps]}
+    apart = next((took for stage, took in told.stages.items() if "guards" in stage), (0.0, 0.0))
+    return {"steps": result.steps * size.rollouts, "apart_seconds": apart[0], "apart_processor_seconds": apart[1]}

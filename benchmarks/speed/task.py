@@ -1,5 +1,6 @@
 """What a part is given, and the reporter through which our algorithms tell their losses."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,21 @@ def classifier(folder: Path) -> Any:
 
 
 class Losses:
-    """A reporter that keeps what every step measured."""
+    """A reporter that keeps what every step measured, and how long each stage took: by the clock, of the processor."""
 
     def __init__(self) -> None:
         self.steps: list[dict[str, float]] = []
+        self.stages: dict[str, tuple[float, float]] = {}
+        self._stage, self._began = "", (time.monotonic(), time.process_time())
 
     def step(self, step: int, total: int, metrics: dict[str, float]) -> None:
         self.steps.append(metrics)
 
-    def stage(self, stage: str, step: int = 0, total: int = 0) -> None: ...
+    def stage(self, stage: str, step: int = 0, total: int = 0) -> None:
+        if stage != self._stage:
+            now = time.monotonic(), time.process_time()
+            self.stages[self._stage] = now[0] - self._began[0], now[1] - self._began[1]
+            self._stage, self._began = stage, now
 
     def log(self, line: str) -> None: ...
 
