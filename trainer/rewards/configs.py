@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from trainer.rewards.terms import AnyTerm, Options, Scripts, Similarity
 
 MOST_TERMS = 20
+NONE = "none"
 
 
 class HardFilters(Options):
@@ -50,7 +51,13 @@ def _as_object(value: Any) -> Any:
         raise ValueError(f'it is no JSON object such as {{"script": true}}: {error}') from None
 
 
+def _as_gold(value: Any) -> Any:
+    """The same, where none is a choice."""
+    return () if isinstance(value, str) and value.strip() in ("", NONE) else _as_terms(value)
+
+
 Rewards = Annotated[tuple[AnyTerm, ...], BeforeValidator(_as_terms)]
+GoldRewards = Annotated[tuple[AnyTerm, ...], BeforeValidator(_as_gold)]
 Filters = Annotated[HardFilters, BeforeValidator(_as_object)]
 
 
@@ -104,11 +111,12 @@ class RewardSettings(Options):
 class GoldSettings(Options):
     """What an algorithm inherits whose chart of over-optimisation is to show rewards that it does not learn from."""
 
-    gold: Rewards = Field(
+    gold: GoldRewards = Field(
         (),
         max_length=MOST_TERMS,
         description="Rewards that are only measured, to see whether what is trained on stays in step with what is "
-        'meant: kinds with commas, or JSON with options, such as [{"kind": "judge"}]; may be empty.',
+        'meant: none, kinds with commas, or JSON with options, such as [{"kind": "judge"}].',
+        json_schema_extra={"default": NONE},
     )
 
     @model_validator(mode="after")

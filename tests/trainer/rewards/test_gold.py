@@ -32,6 +32,7 @@ def test_a_value_that_is_no_number_is_refused_as_of_any_reward() -> None:
 def test_kinds_with_commas_are_gold_rewards_as_they_are_rewards() -> None:
     config = PPOConfig.model_validate({"gold": "bleu, length"})
     assert [term.title for term in config.gold] == ["bleu", "length"] and PPOConfig().gold == ()
+    assert PPOConfig.model_validate({"gold": "none"}).gold == ()
 
 
 def test_two_of_one_name_are_refused() -> None:
