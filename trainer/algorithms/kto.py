@@ -32,7 +32,7 @@ from trainer.algorithms.callbacks import (
     run_trainer,
     trainer_settings,
 )
-from trainer.algorithms.measuring import MeasuringTrainer
+from trainer.algorithms.divided import DividedTrainer
 from trainer.algorithms.reference import ReferenceStore, Row, allowed_difference, make_row, reference_logprobs
 from trainer.algorithms.start import Start, open_start, trainable
 from trainer.examples import Rated, encode, length_limit
@@ -82,7 +82,7 @@ class RatedCollator:
         return pad_rows([(row.prompt, row.completion) for row in rows], pad_id=self.pad_id)
 
 
-class KTOTrainer(MeasuringTrainer):
+class KTOTrainer(DividedTrainer):
     """transformers' Trainer with the KTO loss and its metrics.
 
     With `starts_at_reference` the first batch must have log-ratios of 0, else InvariantViolated.
@@ -94,9 +94,7 @@ class KTOTrainer(MeasuringTrainer):
         self.weights = weights
         self.starts_at_reference = starts_at_reference
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+    def losses(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         logprobs = sequence_logprobs(model, cast(Rows, inputs))
         baseline = self._baseline(model, inputs)
         result = kto_loss(
@@ -111,8 +109,7 @@ class KTOTrainer(MeasuringTrainer):
         if self.starts_at_reference and self.state.global_step == 0:
             self._check_start(logprobs.detach(), inputs["reference"])
         self._record(result.rewards, logprobs.detach(), inputs["good"], baseline)
-        loss = result.losses.mean()
-        return (loss, {}) if return_outputs else loss
+        return result.losses
 
     def _baseline(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         """z0 of the batch in hand, over all processes."""
@@ -177,7 +174,7 @@ def train(
         weights=weights_of(rated, config, reporter),
         starts_at_reference=start.is_reference,
         model=trainable(start, config),
-        args=TrainingArguments(**trainer_settings(config, work, start.base.model.device)),
+        args=TrainingArguments(**trainer_settings(config, work, start.base.model.device)),  # z0 is of a whole batch
         train_dataset=rated,
         data_collator=RatedCollator(start.base.tokenizer.pad_token_id),
     )
