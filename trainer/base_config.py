@@ -92,3 +92,8 @@ class AlgorithmConfig(BaseModel):
         50, ge=1, le=1_000_000, description="Optimiser steps between two saves that an interrupted run resumes from."
     )
     threads: int = Field(1, ge=1, le=256, description="CPU threads the trainer process computes with.")
+
+    @property
+    def needs_choices(self) -> bool:
+        """Whether a project without a single choice has nothing that a run could learn from."""
+        return True

@@ -65,14 +65,15 @@ def build_dataset(
     run: TrainingRun,
     initial: Policy,
     *,
+    needed: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainingData:
     """The run's training data, from choices made up to its queueing and replies edited up to its first start.
 
     So every attempt at it learns from the same. Pairs whose transcripts diverge before the last turn are left out, and
-    the note says how many. A run of KTO has thumbs and both_bad too. Raises Invalid where nothing is left, Stopped once
-    `should_stop()` is true.
+    the note says how many. A run of KTO has thumbs and both_bad too. Raises Invalid where nothing is left and choices
+    are `needed`, Stopped once `should_stop()` is true.
     """
     with database.read() as session:
         stored = [p for p in preference_pairs(session) if p.newest <= run.last_preference_id]
@@ -85,7 +86,7 @@ def build_dataset(
     if run.algorithm == "kto":
         since = _last_since(run, [usable[i] for i in kept])
         single = ratings_of(database, run, first=first, last_since=since, edits=edits)
-    if not kept and not edits and not (single and single.rated):
+    if needed and not kept and not edits and not (single and single.rated):
         raise Invalid(
             f"There is nothing to learn from: {len(stored)} decided pairs of train prompts.",
             hint="Label some comparisons first; ties and skips make no pairs. KTO learns from thumbs in the chat too.",
@@ -103,6 +104,8 @@ def build_dataset(
     tables = [table[:, kept]] if kept else []
     tables += [_features(initial, edits, on_progress, should_stop)] if edits else []
     pairs = [*(usable[i] for i in kept), *edits]
+    if not needed and not pairs:
+        note = "no decided choices; the rewards need none"
     features_of_all = np.concatenate(tables, axis=1) if tables else table
     return _training_data(pairs, features_of_all, first=first, note=note + ".", ties=ties, single=single)
 

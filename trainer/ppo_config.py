@@ -4,38 +4,17 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from trainer.base_config import AlgorithmConfig, Epochs, LearningRate
 from trainer.live_guard_config import LiveGuardSettings
-from trainer.rewards.configs import MOST_TERMS, GoldSettings, Rewards, RewardSettings
-from trainer.rewards.terms import Preferences
+from trainer.online_fields import Online
+from trainer.rewards.configs import GoldSettings
 
 
-class PPOConfig(RewardSettings, GoldSettings, LiveGuardSettings, AlgorithmConfig):
+class PPOConfig(Online, GoldSettings, LiveGuardSettings):
     """Proximal policy optimisation against a reward (Schulman et al. 2017; Ziegler et al. 2019).
 
     A step samples `rollouts` completions, scores them, and makes `ppo_epochs` passes of updates over them.
     """
 
-    rewards: Rewards = Field(
-        (Preferences.model_validate({}),),
-        max_length=MOST_TERMS,
-        description="What completions are worth: preferences (a reward model fitted to the choices first), or other "
-        'kinds with commas, or JSON with options, such as [{"kind": "similarity", "weight": 2}, {"kind": "length"}].',
-        json_schema_extra={"default": "preferences"},
-    )
-    learning_rate: LearningRate = 3e-4
-    epochs: Epochs = 20
-    max_steps: int = Field(
-        60,
-        ge=0,
-        le=10_000_000,
-        description="Rollout batches after which the run ends in any case; 0: no limit.",
-    )
-    batch_size: int = Field(16, ge=1, le=4096, description="Completions in one forward pass.")
-    save_steps: int = Field(5, ge=1, le=1_000_000, description="Rollout batches between two saves.")
-    rollouts: int = Field(64, ge=2, le=65_536, description="Completions sampled for one step.")
-    max_new_tokens: int = Field(64, ge=1, le=16_384, description="Tokens after which a completion is cut off.")
-    temperature: float = Field(1.0, gt=0, le=10, description="At which completions are sampled, and judged likely.")
     ppo_epochs: int = Field(4, ge=1, le=100, description="Passes over each batch of rollouts.")
     gamma: float = Field(1.0, gt=0, le=1, description="Discount of a reward one token later.")
     lam: float = Field(0.95, ge=0, le=1, description="Lambda of the advantages (GAE): 1 is the least biased.")
@@ -63,7 +42,6 @@ class PPOConfig(RewardSettings, GoldSettings, LiveGuardSettings, AlgorithmConfig
     )
     whiten_rewards: bool = Field(False, description="Rewards of a batch of unit spread, their mean kept.")
     score_clip: float = Field(0.0, ge=0, le=1e6, description="Largest score, either way; 0 sets no limit.")
-    missing_end_penalty: float = Field(1.0, ge=0, le=1e6, description="Of a completion that was cut off.")
     missing_end: Literal["replace", "subtract"] = Field("subtract", description="How the penalty meets the score.")
     ptx_weight: float = Field(
         0.0, ge=0, le=1000, description="Weight of the chosen completions' likelihood in every update (PTX)."
@@ -72,9 +50,10 @@ class PPOConfig(RewardSettings, GoldSettings, LiveGuardSettings, AlgorithmConfig
         0, ge=0, le=1_000_000, description="Steps after which the chosen completions are imitated; 0: never."
     )
     sft_steps: int = Field(5, ge=1, le=10_000, description="Updates of such an imitation.")
-    start_from: Literal["initial", "served"] = Field(
-        "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
-    )
+
+    @property
+    def needs_choices(self) -> bool:
+        return super().needs_choices or bool(self.ptx_weight or self.sft_every)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

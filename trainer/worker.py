@@ -42,6 +42,7 @@ from trainer.kto_config import KTOConfig
 from trainer.live_guards import GuardTripped
 from trainer.manifest import read_manifest
 from trainer.offline_fields import Worth
+from trainer.online_fields import Online
 from trainer.pair_config import PairConfig
 from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
@@ -142,6 +143,7 @@ class Worker:
             self._database,
             self._run,
             initial,
+            needed=parse_config(self._run.algorithm, self._run.config).needs_choices,
             on_progress=lambda step, total: self._reporter.stage("reading the choices", step, total),
             should_stop=self._reporter.should_stop,
         )
@@ -193,7 +195,7 @@ class Worker:
         if isinstance(config, PairConfig | OfflineConfig | KTOConfig):
             extra["reference_store"] = StoredReferences(self._database)
         examples: Sequence[Any] = data.demonstrations if self._run.algorithm == "sft" else [*data.pairs, *data.ties]
-        if isinstance(config, Worth | PPOConfig):
+        if isinstance(config, Worth | Online):
             extra["reward"] = self._reward(config, data, max_length=config.max_length)
         if isinstance(config, KTOConfig):
             examples = data.rated
@@ -201,6 +203,7 @@ class Worker:
             extra["gold"] = self._rewards().gold(config, config, data.pairs)
         if isinstance(config, PPOConfig):
             extra["demonstrations"] = data.demonstrations
+        if isinstance(config, Online):
             examples = train_questions(self._database)
             self._reporter.stage("training")
         self._output.parent.mkdir(parents=True, exist_ok=True)
@@ -218,9 +221,9 @@ class Worker:
         self._reporter.flush()
         return result
 
-    def _reward(self, config: Worth | PPOConfig, data: TrainingData, *, max_length: int) -> Reward | None:
+    def _reward(self, config: Worth | Online, data: TrainingData, *, max_length: int) -> Reward | None:
         rewards = self._rewards()
-        if isinstance(config, PPOConfig):
+        if isinstance(config, Online):
             return rewards.composed(config, config, data.pairs)
         return rewards.named(config.reward, max_length=max_length)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from judging import reply, serving
 from project import TrainingProject
+from sqlmodel import select
 
 from storage.checkpoints import get_checkpoint, lineage
 from storage.comparisons import record_completion
@@ -25,6 +26,7 @@ from storage.tables import (
     DeploymentReason,
     Feedback,
     Outcome,
+    Preference,
     RunStatus,
     Split,
     TrainingRun,
@@ -140,6 +142,24 @@ def test_a_ppo_run_that_its_guards_stop_has_failed_with_the_reason_and_no_checkp
         told = {metric.name: metric.step for metric in metrics_of(session, run.id)}
         assert get_gate_decision(session, run.id) is None
     assert told["guards/kl/used"] == told["gold/length/mean"] == run.step + 1
+
+
+def test_a_run_whose_rewards_need_no_choices_goes_through_in_a_project_without_any(
+    tmp_path: Path, tiny_model_dir: Path
+) -> None:
+    project = TrainingProject.make(tmp_path / "data", tiny_model_dir, pairs=20)
+    with project.database.write() as session:
+        for preference in session.exec(select(Preference)):
+            session.delete(preference)
+    settings = {"max_steps": 1, "rollouts": 8, "batch_size": 4, "max_new_tokens": 4}
+    settings |= {"filters": '{"script": false, "repetition": false, "shortest": 0}'}
+    run = work(project, project.queue("ppo", **settings, rewards="length"))
+    assert run.status is RunStatus.succeeded, run.error
+    with project.database.read() as session:
+        decision = get_gate_decision(session, run.id)
+    assert decision is not None and decision.outcome != "promote"
+    refused = work(project, project.queue("ppo", **settings))
+    assert refused.error is not None and "nothing to learn from" in refused.error
 
 
 def test_a_run_without_choices_fails_with_the_reason(tmp_path: Path, tiny_model_dir: Path) -> None:
