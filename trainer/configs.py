@@ -15,6 +15,7 @@ from trainer.base_config import AlgorithmConfig, Alpha, Epochs, InvalidConfig, L
 from trainer.kto_config import KTOConfig
 from trainer.losses.names import PairLossName
 from trainer.offline_fields import Clipped, PushedAdvantage, RatioOrPush, Rewarded, Valued, Worth
+from trainer.online_config import ONLINE
 from trainer.pair_config import TARGET, WITHOUT_REFERENCE, Smoothed
 from trainer.ppo_config import PPOConfig
 
@@ -223,6 +224,7 @@ ALGORITHMS: Mapping[str, type[AlgorithmConfig]] = MappingProxyType(
         **WITHOUT_REFERENCE,
         "kto": KTOConfig,
         "ppo": PPOConfig,
+        **ONLINE,
         "pro": PROConfig,
         **OFFLINE,
     }

@@ -8,7 +8,18 @@ from typing import Any
 from trainer.base_config import InvalidConfig
 from trainer.configs import ALGORITHMS, json_schema, parse_config
 
-MAIN = ("beta", "reward", "rewards", "kl", "sampling", "learning_rate", "epochs", "start_from", "preferences")
+MAIN = (
+    "beta",
+    "reward",
+    "rewards",
+    "kl",
+    "group_size",
+    "sampling",
+    "learning_rate",
+    "epochs",
+    "start_from",
+    "preferences",
+)
 BOUNDS = (("exclusiveMinimum", "above"), ("minimum", "from"), ("exclusiveMaximum", "below"), ("maximum", "to"))
 
 

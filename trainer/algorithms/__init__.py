@@ -21,6 +21,9 @@ def train(algorithm: str, **arguments: Any) -> "TrainResult":
         "pro": "pro",
         "ppo": "ppo",
         **dict.fromkeys(WITHOUT_REFERENCE, "pairs"),
+        "rloo": "groups",
+        "grpo": "groups",
+        "online_dpo": "online_dpo",
         **dict.fromkeys(OFFLINE, "offline_rl"),
     }
     if algorithm not in files:

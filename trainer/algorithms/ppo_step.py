@@ -16,6 +16,7 @@ from torch import Tensor
 from trainer.algorithms import together
 from trainer.algorithms.callbacks import InvariantViolated
 from trainer.algorithms.guarding import seen
+from trainer.algorithms.online import check_start, worth
 from trainer.algorithms.reference import allowed_difference, autocast
 from trainer.algorithms.rollouts import Roller, Rollouts, questions_of, seeds_of
 from trainer.examples import Question
@@ -82,10 +83,11 @@ class PPO:
         seed = self.config.seed
         asked = questions_of(questions, first=first, count=self.config.rollouts, seed=seed)
         rolled = self.roller.roll(asked, seeds_of(first=first, count=len(asked), seed=seed))
-        found, told = self._reward(rolled)
+        found, told = worth(self.reward, rolled.questions, rolled.texts, rolled.ended)
+        told |= self._measured(rolled)
         rollouts, scores = self._scored(rolled, found)
         if self.steps == 0 and self.starts_at_reference:
-            self._check_start(rollouts)
+            check_start(rollouts, self.actor.model)
         experience, metrics = self._experience(rollouts, scores)
         metrics |= told
         reward = metrics["objective/scores"]
@@ -101,33 +103,19 @@ class PPO:
 
     # ------------------------------------------------------------------------------------------ experience
 
-    def _reward(self, rollouts: Rollouts) -> tuple[list[float | None], dict[str, float]]:
-        """What each completion is worth, and the metrics of a reward that is composed, and of the gold ones."""
+    def _measured(self, rollouts: Rollouts) -> dict[str, float]:
+        """The metrics of the gold rewards."""
         asked = rollouts.questions
-        given = [q.prompt for q in asked], rollouts.texts, [q.reference for q in asked]
-        measured = self.gold.measure(*given) if self.gold else {}
-        if isinstance(self.reward, Composition):
-            scored = self.reward.score(*given, ended=rollouts.ended.tolist())
-            return scored.rewards, scored.metrics | measured
-        return list(self.reward(*given)), measured
+        if self.gold is None:
+            return {}
+        return self.gold.measure([q.prompt for q in asked], rollouts.texts, [q.reference for q in asked])
 
     def _scored(self, rollouts: Rollouts, found: Sequence[float | None]) -> tuple[Rollouts, Tensor]:
         """The rollouts that have a score, and those scores, [N]."""
-        if len(found) != len(rollouts.texts):
-            raise ValueError(f"the reward gave {len(found)} scores for {len(rollouts.texts)} completions")
         kept = [i for i, score in enumerate(found) if score is not None]
         if len(kept) < 2:
             raise ValueError(f"the reward has scores for {len(kept)} of {len(found)} completions; two are needed")
         return rollouts.only(kept), torch.tensor([float(found[i] or 0.0) for i in kept])
-
-    def _check_start(self, rollouts: Rollouts) -> None:
-        apart = float((rollouts.old.logprobs - rollouts.reference).abs().max())
-        allowed = allowed_difference(self.actor.model, float(rollouts.reference.abs().max()))
-        if not apart <= allowed:
-            raise InvariantViolated(
-                "the run starts at its reference, so the first completions must be equally likely under both; "
-                f"a token's log-probability differs by {apart:.4f} nats"
-            )
 
     def _experience(self, rollouts: Rollouts, scores: Tensor) -> tuple[Advantages, dict[str, float]]:
         """Advantages (whitened) and returns [N, T] of the raw scores [N], and what they were made of."""

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from trainer.algorithms import ppo
 from trainer.algorithms.actor_critic import ActorCritic, align
 from trainer.algorithms.callbacks import InvariantViolated
+from trainer.algorithms.online import planned_steps, rate_of
 from trainer.algorithms.rollouts import Roller, questions_of, seeds_of
 from trainer.examples import Demonstration, Question
 from trainer.policy import load_policy
@@ -274,14 +275,14 @@ def test_a_missing_end_costs_what_it_is_said_to(tiny_model_dir: Path, tmp_path: 
 
 def test_the_rate_rises_and_then_falls_to_nothing() -> None:
     config = PPOConfig(learning_rate=1.0, warmup_share=0.2)
-    rates = [ppo.rate_of(config, step, 10) for step in range(10)]
+    rates = [rate_of(config, step, 10) for step in range(10)]
     assert rates[:2] == [0.5, 1.0] and rates == sorted(rates[:2]) + sorted(rates[2:], reverse=True)
     assert 0 < rates[-1] < 0.2
 
 
 def test_a_run_has_as_many_steps_as_its_passes_need_or_fewer() -> None:
-    assert ppo.planned_steps(PPOConfig(epochs=2, rollouts=64, max_steps=0), 100) == 4
-    assert ppo.planned_steps(PPOConfig(epochs=2, rollouts=64, max_steps=3), 100) == 3
+    assert planned_steps(PPOConfig(epochs=2, rollouts=64, max_steps=0), 100) == 4
+    assert planned_steps(PPOConfig(epochs=2, rollouts=64, max_steps=3), 100) == 3
 
 
 def test_a_dual_clip_that_bounds_nothing_is_refused() -> None:

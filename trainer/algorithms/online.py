@@ -1,0 +1,127 @@
+"""What the methods share that learn from their own completions: prompts that fit, what these are worth, and the loop.
+
+What a step samples follows from the seed of the run and the step's number, so a run resumes at the step after its last
+save. Leaves out what a step learns (`ppo_step.py`, `groups.py`, `online_dpo.py`) and sampling (`rollouts.py`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from trainer.algorithms import together
+from trainer.algorithms.actor_critic import ActorCritic
+from trainer.algorithms.callbacks import InvariantViolated
+from trainer.algorithms.division import is_main
+from trainer.algorithms.reference import allowed_difference
+from trainer.algorithms.rollout_state import load_state, save_state
+from trainer.algorithms.rollouts import Roller, Rollouts
+from trainer.algorithms.start import Start
+from trainer.examples import Question
+from trainer.online_fields import Online
+from trainer.policy import Policy, load_policy
+from trainer.reporter import Reporter, Stopped
+from trainer.rewards.base import Reward
+from trainer.rewards.composition import Composition
+from trainer.tensors import disable_dropout
+
+
+class Stepping(Protocol):
+    """A run that a step takes further; `steps` is how many there were."""
+
+    config: Any
+    actor: ActorCritic
+    steps: int
+
+    def step(self, questions: Sequence[Question], *, rate: float) -> dict[str, float]: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+def held_to(start: Start, config: Online, device: str) -> Policy | None:
+    """What the policy is held to; None for the base under its adapter. Trained in full, the base is loaded again."""
+    if start.reference is start.base and config.adapter != "full":
+        return None
+    held = load_policy(start.base_source, device=device) if start.reference is start.base else start.reference
+    disable_dropout(held.model)
+    return held
+
+
+def reference_of(start: Start, config: Online, device: str) -> ActorCritic | None:
+    """The same, with a value beside it, as a Roller takes it."""
+    held = held_to(start, config, device)
+    return None if held is None else ActorCritic(held.model)
+
+
+def fitting(questions: Sequence[Question], roller: Roller, reporter: Reporter) -> list[Question]:
+    """Those that leave the model room for a completion. Raises ValueError where none does."""
+    fitted = [question for question in questions if roller.fits(question)]
+    if not fitted:
+        raise ValueError(
+            f"none of the {len(questions)} prompts leaves the model room for {roller.sampling.max_new_tokens} tokens; "
+            "set max_new_tokens lower, or import shorter prompts"
+        )
+    if len(fitted) < len(questions):
+        reporter.log(f"{len(questions) - len(fitted)} of {len(questions)} prompts are too long and were left out")
+    return fitted
+
+
+def worth(
+    reward: Reward, questions: Sequence[Question], texts: Sequence[str], ended: torch.Tensor
+) -> tuple[list[float | None], dict[str, float]]:
+    """What each completion is worth, and the metrics of a reward that is composed.
+
+    Raises ValueError for a reward that gives another number of scores, and what the reward raises.
+    """
+    given = [q.prompt for q in questions], texts, [q.reference for q in questions]
+    if isinstance(reward, Composition):
+        scored = reward.score(*given, ended=ended.tolist())
+        return scored.rewards, scored.metrics
+    found = list(reward(*given))
+    if len(found) != len(texts):
+        raise ValueError(f"the reward gave {len(found)} scores for {len(texts)} completions")
+    return found, {}
+
+
+def check_start(rollouts: Rollouts, model: Any) -> None:
+    """Raises InvariantViolated where policy and reference differ about completions, in a run that starts there."""
+    apart = float((rollouts.old.logprobs - rollouts.reference).abs().max())
+    if not apart <= allowed_difference(model, float(rollouts.reference.abs().max())):
+        raise InvariantViolated(
+            "the run starts at its reference, so the first completions must be equally likely under both; "
+            f"a token's log-probability differs by {apart:.4f} nats"
+        )
+
+
+def follow(run: Stepping, questions: Sequence[Question], work: Path, reporter: Reporter) -> dict[str, float]:
+    """All steps of the run, from its last save on; the metrics of the last one. Raises like the run's `step`."""
+    config, total = run.config, planned_steps(run.config, len(questions))
+    if (state := load_state(work)) is not None:
+        run.restore(state)
+        reporter.log(f"resuming from step {run.steps}")
+    metrics: dict[str, float] = {} if state is None else state["metrics"]
+    while run.steps < total:
+        metrics = run.step(questions, rate=rate_of(config, run.steps, total))
+        if is_main():
+            reporter.step(run.steps, total, metrics)
+        stopping = together.agreed(reporter.should_stop(), run.actor.model.device)
+        if is_main() and (stopping or run.steps % config.save_steps == 0 or run.steps == total):
+            save_state(work, run.steps, {**run.state(), "metrics": metrics})
+        if stopping and run.steps < total:
+            raise Stopped(f"stopped on request after step {run.steps}; the run can be resumed")
+    return metrics
+
+
+def planned_steps(config: Online, questions: int) -> int:
+    """Rollout batches of the whole run: `epochs` passes over the questions, at most `max_steps`."""
+    passes = -(-config.epochs * questions // config.rollouts)
+    return min(passes, config.max_steps) if config.max_steps else passes
+
+
+def rate_of(config: Online, step: int, total: int) -> float:
+    """The learning rate of a step: up to its peak over `warmup_share` of the steps, then linear down to 0."""
+    warm = max(1, round(config.warmup_share * total))
+    return config.learning_rate * min((step + 1) / warm, (total - step) / max(1, total - warm + 1), 1.0)
