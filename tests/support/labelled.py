@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from collections.abc import Callable
 
 from storage.comparisons import record_comparison
 from storage.database import Database
@@ -46,8 +47,10 @@ def record_prompts(database: Database, *, train: int, heldout: int) -> None:
             )
 
 
-def record_choices(database: Database, *, count: int, word: str = "please", seed: int = 0) -> list[int]:
-    """`count` decided choices for completions that hold `word` over those that do not; their ids."""
+def record_choices(
+    database: Database, *, count: int, word: str = "please", seed: int = 0, turned: Callable[[str], str] = str
+) -> list[int]:
+    """`count` decided choices for completions that hold `word`, `turned`, over those that do not; their ids."""
     chance = random.Random(seed)
     ids = []
     with database.write() as session:
@@ -60,7 +63,7 @@ def record_choices(database: Database, *, count: int, word: str = "please", seed
                 split=Split.train,
             )
             assert prompt.id is not None
-            liked = " ".join([word, *chance.sample(WORDS, 4)])
+            liked = turned(" ".join([word, *chance.sample(WORDS, 4)]))
             other = " ".join(chance.sample(WORDS, 5))
             left_is_liked = chance.random() < 0.5
             texts = (liked, other) if left_is_liked else (other, liked)

@@ -43,7 +43,7 @@ from trainer.examples import Question
 from trainer.generation import complete
 from trainer.losses.token_rewards import penalise_missing_end
 from trainer.manifest import verify_manifest
-from trainer.online_config import GRPOConfig, GroupConfig, RLOOConfig
+from trainer.online_config import GroupConfig, GRPOConfig, RLOOConfig
 from trainer.policy import Policy, save_checkpoint
 from trainer.reporter import Reporter, Stopped
 from trainer.rewards.base import Reward

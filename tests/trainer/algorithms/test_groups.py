@@ -212,5 +212,5 @@ def test_a_policy_that_is_not_the_one_that_sampled_stops_the_run(
 
 
 def test_rollouts_that_are_no_whole_groups_are_refused_at_their_field() -> None:
-    with pytest.raises(ValueError, match="^rollouts: 10 was given, .* groups of 4"):
+    with pytest.raises(ValueError, match="rollouts: 10 was given, and they are parted into groups of 4"):
         parse_config("rloo", {"rollouts": 10})
