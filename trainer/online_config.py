@@ -13,6 +13,7 @@ from trainer.online_fields import Online
 class GroupConfig(Online):
     """What RLOO and GRPO have in common: completions of one prompt are held against each other."""
 
+    kl: float
     learning_rate: LearningRate = 3e-4
     group_size: int = Field(4, ge=2, le=1024, description="Completions of each prompt, held against each other.")
     passes: int = Field(2, ge=1, le=100, description="Passes over each batch of rollouts.")

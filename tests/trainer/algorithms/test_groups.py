@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from trainer.algorithms import groups
 from trainer.algorithms.callbacks import InvariantViolated
+from trainer.algorithms.own_rollouts import GRPO, RLOO, OwnRollouts
 from trainer.configs import parse_config
 from trainer.examples import Question
 from trainer.losses.groups import grpo_loss, rloo_advantages, rloo_loss
@@ -135,7 +136,7 @@ def test_what_trl_computes_is_what_is_written_down(
     tiny_model_dir: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[float, float]] = []
-    kind = groups.RLOO if method == "rloo" else groups.GRPO
+    kind = RLOO if method == "rloo" else GRPO
     theirs = kind._compute_loss
 
     def compared(self: Any, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -162,7 +163,7 @@ def test_advantages_are_over_the_other_completions_of_the_same_prompt(
     tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[list[float]] = []
-    made = groups.RLOO._generate_and_score_completions
+    made = RLOO._generate_and_score_completions
 
     def kept(self: Any, inputs: Any) -> Any:
         output = made(self, inputs)
@@ -172,7 +173,7 @@ def test_advantages_are_over_the_other_completions_of_the_same_prompt(
     def by_prompt(prompts: Any, texts: Sequence[str], references: Sequence[str | None]) -> list[float | None]:
         return [100.0 * float(r or 0) + place % 4 for place, r in enumerate(references)]
 
-    monkeypatch.setattr(groups.RLOO, "_generate_and_score_completions", kept)
+    monkeypatch.setattr(RLOO, "_generate_and_score_completions", kept)
     train(tiny_model_dir, tmp_path, "rloo", reward=by_prompt, kl=0.0, max_steps=1)
     expected = rloo_advantages(torch.tensor([0.0, 1, 2, 3] * 2), group_size=4).tolist()
     assert given[0] == pytest.approx(expected, abs=1e-4)
@@ -200,13 +201,13 @@ def test_completions_without_a_reward_are_no_one_s_baseline(tiny_model_dir: Path
 def test_a_policy_that_is_not_the_one_that_sampled_stops_the_run(
     tiny_model_dir: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = groups.OwnRollouts._get_per_token_logps_and_entropies
+    made = OwnRollouts._get_per_token_logps_and_entropies
 
     def shifted(self: Any, *given: Any, **named: Any) -> Any:
         logprobs, *more = made(self, *given, **named)
         return (logprobs if named.get("compute_entropy") else logprobs + 0.1, *more)
 
-    monkeypatch.setattr(groups.OwnRollouts, "_get_per_token_logps_and_entropies", shifted)
+    monkeypatch.setattr(OwnRollouts, "_get_per_token_logps_and_entropies", shifted)
     with pytest.raises(InvariantViolated, match="the one that sampled"):
         train(tiny_model_dir, tmp_path, method)
 
