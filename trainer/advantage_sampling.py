@@ -30,6 +30,10 @@ class Draws:
     share: float
 
 
+class NothingBetter(ValueError):
+    """No completion is worth more than the reference's own: nothing is left to learn."""
+
+
 def draws(strategy: Strategy, preferred: Tensor, rejected: Tensor | None = None) -> Draws:
     """The distribution of a strategy over the advantages of the preferred completions [N] and the rejected [N'].
 
@@ -49,7 +53,7 @@ def draws(strategy: Strategy, preferred: Tensor, rejected: Tensor | None = None)
             weights = (weights > 0).double()
     places = weights.nonzero().squeeze(-1)
     if not len(places):
-        raise ValueError(
+        raise NothingBetter(
             f"none of {len(advantages)} completions has an advantage above 0; the reference is as good as the data, "
             "so score better completions or train without a value"
         )

@@ -78,6 +78,31 @@ class Valued(BaseModel):
         description="Most passes of fitting the value; prompts held out of the fit end it earlier.",
     )
     value_learning_rate: float = Field(1e-3, gt=0, le=1, description="Learning rate of AdamW when the value is fitted.")
+    baseline_update_threshold: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="By how much the policy's mean reward on held-out prompts must exceed the reference's for it to "
+        "become the reference; 0: it never does.",
+    )
+    baseline_every: int = Field(
+        20, ge=1, le=1_000_000, description="Optimiser steps between two looks at whether the reference should move."
+    )
+
+    @model_validator(mode="after")
+    def _moves_with_a_reward(self) -> Self:
+        given = self.baseline_update_threshold
+        if given and getattr(self, "reward", PREFERENCES) == PREFERENCES:
+            raise ValueError(
+                f"baseline_update_threshold: {given:g} was given, but choices say nothing of new completions; name a "
+                "reward model, or set it to 0"
+            )
+        if given and getattr(self, "adapter", "lora") != "lora":
+            raise ValueError(
+                f"baseline_update_threshold: {given:g} was given with adapter full, and only an adapter is trained "
+                "further round by round; set adapter to lora, or it to 0"
+            )
+        return self
 
 
 class PushedDown(BaseModel):

@@ -24,7 +24,7 @@ def train(algorithm: str, **arguments: Any) -> "TrainResult":
         "rloo": "groups",
         "grpo": "groups",
         "online_dpo": "online_dpo",
-        **dict.fromkeys(OFFLINE, "offline_rl"),
+        **dict.fromkeys(OFFLINE, "offline_rounds"),
     }
     if algorithm not in files:
         raise InvalidConfig([f"algorithm: {algorithm!r} is not known; choose one of {', '.join(files)}"])

@@ -11,7 +11,7 @@ would be. Where choices are the reward, the chosen is worth 1, the rejected 0, a
 the reference either is chosen half of the time. Otherwise V_ref is fitted before the first step.
 
 Leaves out: data, values and draws (`offline_data.py`), the reward (given by the caller), moving the reference to a
-better checkpoint in the middle of a run, rows (`trainer/worker.py`), generation, the gate.
+better checkpoint in the middle of a run (`offline_rounds.py`), rows (`trainer/worker.py`), generation, the gate.
 """
 
 from collections.abc import Sequence
