@@ -68,7 +68,7 @@ class OnlineDPOConfig(Online):
     beta: float = Field(
         0.1, gt=0, le=100, description="Weight of the reference: nats of log-ratio are multiplied by it."
     )
-    batch_size: int = Field(8, ge=1, le=4096, description="Pairs in one forward pass.")
+    batch_size: int = Field(4, ge=1, le=4096, description="Pairs in one forward pass.")
     passes: int = Field(2, ge=1, le=100, description="Passes over the pairs of each batch of rollouts.")
     least_gap: float = Field(
         0.0, ge=0, le=1e6, description="Rewards of two completions that are no further apart make no pair."

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from labelled import record_choices, record_prompts
 from served import ServedApp
+from tiny_model import ASCII, make_tiny_model
 
 from storage.database import Database
 
@@ -34,9 +35,10 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture
-def app(tmp_path: Path, tiny_model_dir: Path) -> Iterator[ServedApp]:
+def app(tmp_path: Path) -> Iterator[ServedApp]:
     folder = tmp_path / "data"
-    app = ServedApp.start(folder, model=tiny_model_dir, gate_prompts=60, comparisons_ahead=1, max_new_tokens=150)
+    model = make_tiny_model(tmp_path / "model", ASCII)  # of all bytes a random one writes scripts nobody has asked for
+    app = ServedApp.start(folder, model=model, gate_prompts=60, comparisons_ahead=1, max_new_tokens=150)
     database = Database.in_directory(folder)
     record_prompts(database, train=60, heldout=60)
     record_choices(database, count=60, turned=str.upper)

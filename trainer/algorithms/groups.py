@@ -76,7 +76,7 @@ def train(
     questions = fitting(examples, roller, reporter)
     steps = planned_steps(config, len(questions))
     trainer = _open(config, model, tokenizer, _rows(questions, steps, config), work, steps)
-    held = held_to(start, config, device)
+    held = held_to(start, config, device) if config.kl else None
     trainer.prepare(config, roller, questions, reward, held, starts_at_reference=start.is_reference)
     if (save := last_complete_save(work)) is not None and isinstance(reward, Composition):
         reward.restore(json.loads((save / STATISTICS).read_text()))
