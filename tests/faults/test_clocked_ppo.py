@@ -23,12 +23,12 @@ EVERY_MINUTE = "* * * * *"
 SETTINGS: dict[str, Any] = {
     "rewards": "preferences",
     "adapter": "full",
-    "max_steps": 10,
+    "max_steps": 8,
     "rollouts": 48,
     "batch_size": 24,
     "max_new_tokens": 16,
     "learning_rate": 3e-3,
-    "kl": 0.02,
+    "kl": 0.05,
     "missing_end_penalty": 0.0,
     "filters": '{"script": false, "repetition": false, "shortest": 0}',  # of a random model nothing would be left
 }
