@@ -8,6 +8,7 @@ alone (`trainer/worker.py`).
 import threading
 
 from trainer.companions import waited
+from trainer.configs import parse_config
 from trainer.dataset import TrainingData, build_dataset
 from trainer.live_guards import GuardTripped
 from trainer.policy import Policy, load_policy
@@ -55,7 +56,8 @@ class Companion(Worker):
         return Quiet(self._stopping)
 
     def _read_choices(self, initial: Policy) -> TrainingData:
-        return build_dataset(self._database, self._run, initial, should_stop=self._reporter.should_stop)
+        needed = parse_config(self._run.algorithm, self._run.config).needs_choices
+        return build_dataset(self._database, self._run, initial, needed=needed, should_stop=self._reporter.should_stop)
 
     def _begun_from(self) -> str:
         """The checkpoint that the owner has written down."""

@@ -97,10 +97,10 @@ class Valued(BaseModel):
                 f"baseline_update_threshold: {given:g} was given, but choices say nothing of new completions; name a "
                 "reward model, or set it to 0"
             )
-        if given and getattr(self, "adapter", "lora") != "lora":
+        if given and getattr(self, "adapter", "lora") in ("full", "bottleneck"):
             raise ValueError(
-                f"baseline_update_threshold: {given:g} was given with adapter full, and only an adapter is trained "
-                "further round by round; set adapter to lora, or it to 0"
+                f"baseline_update_threshold: {given:g} was given, but the next reference is a base with an "
+                "adapter merged into it; set adapter to lora, dora or rslora, or it to 0"
             )
         return self
 

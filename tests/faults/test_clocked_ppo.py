@@ -29,7 +29,8 @@ SETTINGS: dict[str, Any] = {
     "max_new_tokens": 16,
     "learning_rate": 3e-3,
     "kl": 0.05,
-    "missing_end_penalty": 0.0,
+    "missing_end_penalty": 0.3,
+    "guards": "watch",
     "filters": '{"script": false, "repetition": false, "shortest": 0}',  # of a random model nothing would be left
 }
 

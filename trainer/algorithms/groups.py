@@ -76,22 +76,25 @@ def train(
     questions = fitting(examples, roller, reporter)
     steps = planned_steps(config, len(questions))
     trainer = _open(config, model, tokenizer, _rows(questions, steps, config), work, steps)
-    held = held_to(start, config, device) if config.kl else None
+    apart = config.adapter == "bottleneck"  # TRL can switch off PEFT's adapters only
+    held = held_to(start, config, device, apart=apart) if config.kl else None
     trainer.prepare(config, roller, questions, reward, held, starts_at_reference=start.is_reference)
     if (save := last_complete_save(work)) is not None and isinstance(reward, Composition):
         reward.restore(json.loads((save / STATISTICS).read_text()))
-    run_trainer(trainer, ByStep(reporter, trainer), work, names=NAMES)
+    counts = run_trainer(trainer, ByStep(reporter, trainer), work, names=NAMES)
     told = [numbers(entry, NAMES) for entry in trainer.state.log_history if "loss" in entry][-1]
-    metrics = {name: value for name, value in told.items() if name not in ("epoch", "step")}
-    remember_result(work, metrics, steps)
-    save_checkpoint(
-        output,
-        model=trainer.accelerator.unwrap_model(trainer.model),
-        tokenizer=tokenizer,
-        kind="adapter" if config.adapter == "lora" else "full",
-        base=start.base_source,
-        base_digest=start.base.digest,
-    )
+    metrics = {name: value for name, value in told.items() if name not in ("epoch", "step")} | counts
+    if trainer.is_world_process_zero():
+        remember_result(work, metrics, steps)
+        save_checkpoint(
+            output,
+            model=trainer.accelerator.unwrap_model(trainer.model),
+            tokenizer=tokenizer,
+            kind="full" if config.adapter == "full" else "adapter",
+            base=start.base_source,
+            base_digest=start.base.digest,
+        )
+    trainer.accelerator.wait_for_everyone()
     return TrainResult(verify_manifest(output), metrics, steps)
 
 

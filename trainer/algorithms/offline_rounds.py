@@ -17,8 +17,9 @@ from typing import Any
 
 from trainer.adapters import continue_adapter
 from trainer.advantage_sampling import NothingBetter
-from trainer.algorithms import offline_rl
+from trainer.algorithms import offline_rl, together
 from trainer.algorithms.callbacks import TrainResult, finished_result, remember_result
+from trainer.algorithms.division import is_main
 from trainer.algorithms.offline_data import checked_rewards
 from trainer.configs import OfflineConfig
 from trainer.examples import Pair
@@ -122,15 +123,17 @@ class Rounds:
     def _finish(self, metrics: dict[str, float], steps: int) -> TrainResult:
         """The adapter of the last round as the checkpoint of the run."""
         base = load_policy(self.base, device=self.device)
-        remember_result(self.work, metrics, steps)
-        save_checkpoint(
-            self.output,
-            model=continue_adapter(base.model, Path(self.source)),
-            tokenizer=base.tokenizer,
-            kind="adapter",
-            base=self.base,
-            base_digest=base.digest,
-        )
+        if is_main():
+            remember_result(self.work, metrics, steps)
+            save_checkpoint(
+                self.output,
+                model=continue_adapter(base.model, Path(self.source), kind=self.config.adapter),
+                tokenizer=base.tokenizer,
+                kind="adapter",
+                base=self.base,
+                base_digest=base.digest,
+            )
+        together.wait()
         return TrainResult(verify_manifest(self.output), metrics, steps)
 
     def _look(self, number: int, checkpoint: str) -> bool:
@@ -151,10 +154,12 @@ class Rounds:
         record = self.work / f"{name}.reward.json"
         if not record.exists():
             value = self._measured(load_policy(source, device=self.device, base=self.base))
-            self.work.mkdir(parents=True, exist_ok=True)
-            partial = record.with_suffix(".tmp")
-            partial.write_text(json.dumps(value))
-            partial.replace(record)
+            if is_main():
+                self.work.mkdir(parents=True, exist_ok=True)
+                partial = record.with_suffix(".tmp")
+                partial.write_text(json.dumps(value))
+                partial.replace(record)
+            return value
         return float(json.loads(record.read_text()))
 
     def _measured(self, policy: Policy) -> float:

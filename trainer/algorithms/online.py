@@ -41,9 +41,12 @@ class Stepping(Protocol):
     def restore(self, state: dict[str, Any]) -> None: ...
 
 
-def held_to(start: Start, config: Online, device: str) -> Policy | None:
-    """What the policy is held to; None for the base under its adapter. Trained in full, the base is loaded again."""
-    if start.reference is start.base and config.adapter != "full":
+def held_to(start: Start, config: Online, device: str, *, apart: bool = False) -> Policy | None:
+    """What the policy is held to; None for the base under its adapter.
+
+    Trained in full, or with `apart`, the base is loaded again.
+    """
+    if start.reference is start.base and config.adapter != "full" and not apart:
         return None
     held = load_policy(start.base_source, device=device) if start.reference is start.base else start.reference
     disable_dropout(held.model)

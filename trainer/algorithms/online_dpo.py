@@ -21,8 +21,11 @@ import torch
 from torch import Tensor
 from transformers import set_seed
 
+from trainer.adapters import counts_sentence, parameter_counts
+from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
 from trainer.algorithms.callbacks import InvariantViolated, TrainResult, finished_result, remember_result
+from trainer.algorithms.division import is_main
 from trainer.algorithms.online import check_start, fitting, follow, reference_of, worth
 from trainer.algorithms.reference import allowed_difference, autocast
 from trainer.algorithms.rollouts import Roller, Rollouts, questions_of, seeds_of
@@ -40,6 +43,7 @@ from trainer.rewards.composition import Composition
 from trainer.sampling import Sampling
 
 GRADIENT_NORM = 1.0
+UPDATE_METRICS = ("loss", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies")
 
 
 class OwnPair(NamedTuple):
@@ -108,21 +112,25 @@ class OnlineDPO:
     def _update(self, rollouts: Rollouts, pairs: Sequence[OwnPair], *, first: bool) -> dict[str, float]:
         """One optimiser step on these pairs, in forward passes of `batch_size`: the big batch's gradient."""
         told: dict[str, float] = defaultdict(float)
-        for at in range(0, len(pairs), self.config.batch_size):
+        mine = together.dealt(pairs)
+        for at in range(0, len(mine), self.config.batch_size):
             if self.reporter.should_stop():
                 raise Stopped("stopped between updates; the run can be resumed")
-            batch = pairs[at : at + self.config.batch_size]
+            batch = mine[at : at + self.config.batch_size]
             for name, value in self._backward(rollouts, batch, len(pairs), first=first and at == 0).items():
                 told[name] += value
+        together.add_gradients(self.weights)
+        found = together.added([told[name] for name in UPDATE_METRICS], self.actor.model.device)
+        whole = dict(zip(UPDATE_METRICS, found, strict=True))
         norm = float(torch.nn.utils.clip_grad_norm_(self.weights, GRADIENT_NORM))
-        if not abs(told["loss"]) + norm < math.inf:
+        if not abs(whole["loss"]) + norm < math.inf:
             raise InvariantViolated(
-                f"the loss is {told['loss']} and its gradient's norm {norm} at step {self.steps}; "
+                f"the loss is {whole['loss']} and its gradient's norm {norm} at step {self.steps}; "
                 "lower the learning rate"
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return dict(told)
+        return whole
 
     def _backward(self, rollouts: Rollouts, batch: Sequence[OwnPair], count: int, *, first: bool) -> dict[str, float]:
         """Adds one forward pass's share of the gradient of `count` pairs; its shares of the metrics."""
@@ -215,20 +223,25 @@ def train(
         raise ValueError("there are no prompts to complete; import some first")
     torch.set_num_threads(config.threads)
     start = open_start(policy_source, reference_source, config, device=device, initial_source=initial_source)
+    together.join(start.base.model.device)
     set_seed(config.seed)
     actor, tokenizer = ActorCritic(trainable(start, config)), start.base.tokenizer
     sampling = Sampling(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
     held = reference_of(start, config, device)
     roller = Roller(actor, tokenizer, held, sampling, 2 * config.batch_size, reporter.should_stop)
     run = OnlineDPO(config, roller, reward, reporter, starts_at_reference=start.is_reference)
-    metrics = follow(run, fitting(examples, roller, reporter), work, reporter)
-    remember_result(work, metrics, run.steps)
-    save_checkpoint(
-        output,
-        model=actor.model,
-        tokenizer=tokenizer,
-        kind="adapter" if config.adapter == "lora" else "full",
-        base=start.base_source,
-        base_digest=start.base.digest,
-    )
+    counts = parameter_counts(actor.model)
+    reporter.log(counts_sentence(counts))
+    metrics = follow(run, fitting(examples, roller, reporter), work, reporter) | counts
+    if is_main():
+        remember_result(work, metrics, run.steps)
+        save_checkpoint(
+            output,
+            model=actor.model,
+            tokenizer=tokenizer,
+            kind="full" if config.adapter == "full" else "adapter",
+            base=start.base_source,
+            base_digest=start.base.digest,
+        )
+    together.wait()
     return TrainResult(verify_manifest(output), metrics, run.steps)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_trainer import RLOOTrainer
@@ -90,7 +91,8 @@ class OwnRollouts:
 
     def _generate_single_turn(self, prompt_ids: list[list[int]], *more: Any) -> Any:
         policy = Policy(self.accelerator.unwrap_model(self.model), self.roller.tokenizer, "")
-        seeds = seeds_of(first=self.rolled * self.config.rollouts, count=len(prompt_ids), seed=self.config.seed)
+        first = self.rolled * self.config.rollouts + self.accelerator.process_index * len(prompt_ids)
+        seeds = seeds_of(first=first, count=len(prompt_ids), seed=self.config.seed)
         self.made = complete(
             policy,
             prompt_ids,
@@ -107,14 +109,18 @@ class OwnRollouts:
 
     def worth_of(self, *, number: list[int], log_metric: Any, **unused: Any) -> list[float | None]:
         """TRL's reward function: of the completions just made."""
-        ended = torch.tensor([made.finish_reason == "stop" for made in self.made])
-        found, told = worth(self.worth, [self.questions[n] for n in number], [made.text for made in self.made], ended)
+        mine = [(n, made.text, made.finish_reason == "stop") for n, made in zip(number, self.made, strict=True)]
+        everyone: list[tuple[int, str, bool]] = gather_object(mine)  # the statistics of rewards are of all processes
+        ended = torch.tensor([one[2] for one in everyone])
+        texts = [one[1] for one in everyone]
+        found, told = worth(self.worth, [self.questions[one[0]] for one in everyone], texts, ended)
         for name, value in told.items():
             log_metric(name, value)
         log_metric("val/ended", float(ended.float().mean()))
         known = torch.tensor([float("nan") if one is None else one for one in found])
         marked = penalise_missing_end(known, ended, penalty=self.config.missing_end_penalty, mode="subtract")
-        return [None if one != one else one for one in marked.tolist()]
+        begin = self.accelerator.process_index * len(mine)
+        return [None if one != one else one for one in marked.tolist()[begin : begin + len(mine)]]
 
     def training_step(self, *given: Any, **named: Any) -> Any:
         if not self.between_steps and self.roller.should_stop():
@@ -161,7 +167,7 @@ class OwnRollouts:
 
     def _save_checkpoint(self, *given: Any, **named: Any) -> None:
         super()._save_checkpoint(*given, **named)  # type: ignore[misc]
-        if isinstance(self.worth, Composition):
+        if isinstance(self.worth, Composition) and self.accelerator.is_main_process:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             (folder / STATISTICS).write_text(json.dumps(self.worth.state()))
 
