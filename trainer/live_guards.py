@@ -119,10 +119,10 @@ class LiveGuards:
         return [one for one in results if self._failed[one.name] >= self._settings.guard_patience]
 
     def _sentence(self, step: int, tripped: Sequence[GuardResult]) -> str:
-        began, now = self._rewards[0], self._rewards[-1]
+        began, now = (round(reward, 3) for reward in (self._rewards[0], self._rewards[-1]))
         meanwhile = ""
         if now > began:
-            meanwhile = f" The reward rose from {began:.3g} to {now:.3g} meanwhile: it is being hacked."
+            meanwhile = f" The reward rose from {began:.3g} to {now:.3g} meanwhile, as it does where it is hacked."
         said = " ".join(one.reason for one in tripped)
         looks = "one look" if self._settings.guard_patience == 1 else f"{self._settings.guard_patience} looks in a row"
         return (

@@ -61,7 +61,7 @@ def train(model: Path, folder: Path, recorder: Recorder, *, gold: Gold | None = 
 
 def test_a_reward_that_is_hacked_ends_the_run_without_a_checkpoint(tiny_model_dir: Path, tmp_path: Path) -> None:
     recorder = Recorder()
-    with pytest.raises(GuardTripped, match="it is being hacked") as tripped:
+    with pytest.raises(GuardTripped, match="as it does where it is hacked") as tripped:
         train(tiny_model_dir, tmp_path, recorder, max_steps=40)
     assert 1 < tripped.value.step < 40 and len(recorder.steps) == tripped.value.step - 1
     assert "objective/kl" in tripped.value.metrics and recorder.steps[0]["guards/kl/used"] == pytest.approx(0, abs=0.1)
