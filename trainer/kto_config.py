@@ -4,16 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainer.base_config import AlgorithmConfig, Epochs
+from trainer.base_config import AlgorithmConfig, Epochs, LearningRate
 
 
 class KTOConfig(AlgorithmConfig):
     """Kahneman-Tversky optimisation (Ethayarajh et al. 2024): completions by themselves, good or bad, thumbs too."""
 
-    epochs: Epochs = 5
-    batch_size: int = Field(16, ge=1, le=4096, description="Completions in one forward pass.")
+    learning_rate: LearningRate = 5e-4
+    epochs: Epochs = 3
     beta: float = Field(
-        0.1, gt=0, le=100, description="Nats of log-ratio to the reference are multiplied by it to give a reward."
+        1.0, gt=0, le=100, description="Nats of log-ratio to the reference are multiplied by it to give a reward."
     )
     loss_type: Literal["kto", "apo_zero_unpaired"] = Field(
         "kto",

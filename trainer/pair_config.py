@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trainer.base_config import AlgorithmConfig
+from trainer.base_config import AlgorithmConfig, LearningRate
 from trainer.losses.names import PairLossName
 
 TARGET = "Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off."
@@ -63,9 +63,10 @@ class ORPOConfig(PairConfig):
 class SimPOConfig(Smoothed):
     """Simple preference optimisation (Meng et al. 2024): likelihoods per token, without a reference."""
 
-    beta: float = Field(2.0, gt=0, le=100, description="Multiplies the mean log-probability of a token.")
+    learning_rate: LearningRate = 5e-4
+    beta: float = Field(10.0, gt=0, le=100, description="Multiplies the mean log-probability of a token.")
     gamma: float = Field(
-        0.5, ge=0, le=100, description="Margin that the chosen completion is to have over the rejected one."
+        3.0, ge=0, le=100, description="Margin that the chosen completion is to have over the rejected one."
     )
 
     @property
@@ -80,6 +81,7 @@ class SimPOConfig(Smoothed):
 class CPOConfig(Smoothed):
     """Contrastive preference optimisation (Xu et al. 2024): imitates the chosen, without a reference."""
 
+    learning_rate: LearningRate = 5e-4
     beta: float = Field(0.1, gt=0, le=100, description="Multiplies the log-probability of a completion.")
     cpo_alpha: float = Field(1.0, ge=0, le=1000, description="Weight of the chosen's likelihood, a mean over tokens.")
 
