@@ -4,7 +4,7 @@
     python experiments/online.py --methods ppo --steps 20 --set '{"learning_rate": 1e-4}' --questions 200
 
 The rule is the reward of completions of the starter's own train prompts, and nobody has to choose; measured is on new
-held-out questions at temperature 0.7, as dpo_settings.py does. One thread, a second a completion and a step; the tables
+held-out questions at temperature 0.7, as dpo_settings.py does. One thread, some ten seconds a step; the tables
 in docs/results.md are its output.
 """
 
