@@ -21,7 +21,7 @@ from trainer.dataset import train_questions
 from trainer.rewards.opening import open_rewards
 from trainer.worker import Worker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 STEPS = 60
 SETTINGS: dict[str, Any] = {
