@@ -3,9 +3,9 @@
 import pytest
 from recorder import Recorder
 
-from trainer.algorithms import division, pairs, pro, sft
+from trainer.algorithms import division, pairs, pro, reward_model, sft
 from trainer.algorithms.division import Division, divide
-from trainer.configs import DPOConfig, PROConfig, SFTConfig
+from trainer.configs import DPOConfig, PROConfig, RewardModelConfig, SFTConfig
 from trainer.examples import Demonstration, Pair
 
 COMMON = {"epochs": 2, "learning_rate": 1e-2, "warmup_share": 0.0, "max_length": 64}
@@ -82,6 +82,15 @@ def test_uneven_rankings_in_small_passes_learn_what_the_whole_batch_does(tiny_mo
     whole = trace(pro.train, tiny_model_dir, tmp_path / "whole", config, uneven_pairs())
     monkeypatch.setattr(division, "CPU_TOKENS", 1)
     same(whole, trace(pro.train, tiny_model_dir, tmp_path / "parts", config, uneven_pairs()))
+
+
+def test_a_reward_model_learns_from_small_passes_what_it_does_from_the_whole_batch(
+    tiny_model_dir, tmp_path, monkeypatch
+):
+    config = RewardModelConfig(batch_size=4, validation_share=0, normalise=0, **COMMON)
+    whole = trace(reward_model.train, tiny_model_dir, tmp_path / "whole", config, uneven_pairs())
+    monkeypatch.setattr(division, "CPU_TOKENS", 1)
+    same(whole, trace(reward_model.train, tiny_model_dir, tmp_path / "parts", config, uneven_pairs()))
 
 
 @pytest.mark.parametrize(("batch", "accumulation"), [(2, 2), (1, 4)])
