@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 BENCH ?=
 INDEX := $(if $(TORCH_INDEX),$(if $(shell command -v nvidia-smi 2>/dev/null),,--extra-index-url $(TORCH_INDEX)))
 
-.PHONY: run test test-fast bench check install install-dev browser clean
+.PHONY: run test test-fast soak bench check install install-dev browser clean
 
 run: install
 	$(BIN)/prefloop serve
@@ -52,11 +52,15 @@ check: install-dev
 # the browser's tests run apart: their driver keeps an event loop, which other tests want for themselves; in their order,
 # because by number of tests the longest file, the journey, would come last and alone
 test: check browser
-	$(BIN)/pytest -n 2 --dist loadfile -m "not browser"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not browser and not soak"
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m browser
 
 test-fast: install-dev
-	$(BIN)/pytest -m "not slow and not browser" -q
+	$(BIN)/pytest -m "not slow and not browser and not soak" -q
+
+# faults in every method, which take too long for every change
+soak: install-dev
+	$(BIN)/pytest -m soak -q
 
 # our training beside TRL's, on a machine with nothing else to do: some minutes; BENCH=--short for a quick look
 bench: install-dev

@@ -35,8 +35,13 @@ SETTINGS: dict[str, Any] = {
     "rewards": '[{"kind": "length", "unit": "characters", "longest": 1, "margin": 10}, {"kind": "script"}]',
     "filters": '{"script": false, "repetition": false, "shortest": 0}',
 }
-METHODS = ["ppo", "rloo", "grpo", "online_dpo"]
 STOP_S = 5
+
+
+def every_method(*short: tuple[str, str]) -> list[Any]:
+    """(method, adapter), all of them; those that are not `short` are left to the soak."""
+    pairs = [(method, adapter) for method in ("ppo", "rloo", "grpo", "online_dpo") for adapter in ("lora", "full")]
+    return [pytest.param(*pair, marks=[] if pair in short else [pytest.mark.soak]) for pair in pairs]
 
 
 @pytest.fixture
@@ -69,8 +74,7 @@ def uninterrupted(project: TrainingProject, method: str, settings: dict[str, Any
     return result.metrics
 
 
-@pytest.mark.parametrize("adapter", ["lora", "full"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "adapter"), every_method(("ppo", "lora"), ("rloo", "full")))
 def test_a_killed_run_resumes_and_ends_with_the_loss_of_an_uninterrupted_one_and_is_judged(
     project: TrainingProject, tmp_path: Path, method: str, adapter: str
 ) -> None:
@@ -94,8 +98,7 @@ def test_a_killed_run_resumes_and_ends_with_the_loss_of_an_uninterrupted_one_and
     assert found["objective/scores"] == pytest.approx(expected["objective/scores"], abs=1e-4)
 
 
-@pytest.mark.parametrize("adapter", ["lora", "full"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "adapter"), every_method(("grpo", "lora"), ("online_dpo", "full")))
 def test_a_run_told_to_cancel_ends_as_cancelled_within_seconds(
     project: TrainingProject, method: str, adapter: str
 ) -> None:
