@@ -81,7 +81,7 @@ def _stages(record: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _training(record: dict[str, Any], judge: bool) -> str:
-    stages = [record] if judge else _stages(record)
+    stages = [stage for stage in _stages(record) if (stage["recipe"] == "judge") is judge]
     trained = ", then ".join(
         f"on {stage['tokens'] / 1e6:.1f} million tokens (seed {stage['seed']}, {stage['steps']:,} steps, "
         f"{stage['seconds'] / 60:.0f} minutes)"
@@ -89,7 +89,8 @@ def _training(record: dict[str, Any], judge: bool) -> str:
     )
     flags = f" --tokens {record['planned']} --seed {record['seed']}"
     flags += f" --peak {record['peak']}" if "peak" in record else ""
-    flags = f" --judge{flags}" if judge else f"{flags} --start STAGE_BEFORE" if len(stages) > 1 else flags
+    flags = f" --judge{flags}" if judge else flags
+    flags += " --start STAGE_BEFORE" if len(stages) > 1 else ""
     return (
         f"Trained from {'the starter model' if judge else 'scratch'} {trained},\nall of `trainer/starter/grammar`. "
         f"No text of other people is in it.\nMade by `prefloop starter build{flags}`; what was tried on the way is in "

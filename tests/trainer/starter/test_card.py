@@ -50,7 +50,20 @@ def test_the_card_tells_every_stage_of_a_model_that_began_from_another(folder: P
     assert "--tokens 5000000 --seed 4 --start" in text
 
 
+def test_the_card_of_a_judge_tells_its_own_stages_and_not_those_of_the_chat_model(folder: Path) -> None:
+    chat = read_record(folder)
+    first = chat | {"recipe": "judge", "seed": 5, "tokens": 6_000_000, "start": chat}
+    second = first | {"seed": 6, "planned": 7_000_000, "tokens": 7_000_000, "start": first}
+    (folder / RECORD).write_text(json.dumps(second))
+    write_card(folder, FIGURES, judge=True)
+    text = (folder / "README.md").read_text()
+    assert text.index("6.0 million tokens (seed 5") < text.index("7.0 million tokens (seed 6")
+    assert "seed 3" not in text and "--judge --tokens 7000000 --seed 6 --start STAGE_BEFORE" in text
+
+
 def test_each_model_has_its_own_figures(folder: Path) -> None:
+    record = read_record(folder)
+    (folder / RECORD).write_text(json.dumps(record | {"recipe": "judge", "start": record}))
     write_card(folder, FIGURES, judge=True)
     text = (folder / "README.md").read_text()
     assert "| judge, both orders agree | 97.0% | 400 | 95.0% | yes |" in text and "right, greedy" not in text

@@ -22,11 +22,11 @@ from trainer.starter.split import is_heldout
 Kind = Literal["wrong", "broken", "off-topic", "dodge", "style", "same", "both bad"]
 
 SHARES: dict[Kind, float] = {
-    "wrong": 0.46,
-    "broken": 0.28,
-    "off-topic": 0.06,
-    "dodge": 0.03,
-    "style": 0.15,
+    "wrong": 0.49,
+    "broken": 0.19,
+    "off-topic": 0.08,
+    "dodge": 0.05,
+    "style": 0.17,
     "same": 0.02,
     "both bad": 0.0,
 }
