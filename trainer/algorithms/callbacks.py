@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, Trai
 from trainer.adapters import counts_sentence, parameter_counts
 from trainer.algorithms.division import divide, is_main
 from trainer.algorithms.start import Start
-from trainer.algorithms.together import agreed
+from trainer.algorithms.together import agreed, wait
 from trainer.base_config import AlgorithmConfig
 from trainer.manifest import Kind, is_checkpoint, verify_manifest
 from trainer.policy import save_checkpoint
@@ -195,41 +195,52 @@ def last_complete_save(work: Path) -> Path | None:
 
 
 def finish(
-    trainer: Trainer,
+    model: Any,
     metrics: dict[str, float],
+    steps: int,
     *,
     work: Path,
     output: Path,
-    model: Any,
     tokenizer: PreTrainedTokenizerBase,
     kind: Kind,
     base: str,
     base_digest: str,
 ) -> TrainResult:
     """Write what was measured, then the checkpoint, in the main process; every process gets the result."""
-    steps = trainer.state.global_step
-    if trainer.is_world_process_zero():
+    if is_main():
         remember_result(work, metrics, steps)
         save_checkpoint(output, model=model, tokenizer=tokenizer, kind=kind, base=base, base_digest=base_digest)
-    trainer.accelerator.wait_for_everyone()
+    wait()
     return TrainResult(verify_manifest(output), metrics, steps)
 
 
 def finish_policy(
-    trainer: Trainer, metrics: dict[str, float], start: Start, config: AlgorithmConfig, *, work: Path, output: Path
+    model: Any,
+    metrics: dict[str, float],
+    steps: int,
+    start: Start,
+    config: AlgorithmConfig,
+    *,
+    work: Path,
+    output: Path,
 ) -> TrainResult:
     """`finish` for a policy trained from `start`: an adapter on its base, or all weights."""
     return finish(
-        trainer,
+        model,
         metrics,
+        steps,
         work=work,
         output=output,
-        model=trainer.accelerator.unwrap_model(trainer.model),
         tokenizer=start.base.tokenizer,
         kind="full" if config.adapter == "full" else "adapter",
         base=start.base_source,
         base_digest=start.base.digest,
     )
+
+
+def trained_model(trainer: Trainer) -> Any:
+    """The model that the library's Trainer has trained, without what it put around it."""
+    return trainer.accelerator.unwrap_model(trainer.model)
 
 
 def remember_result(work: Path, metrics: dict[str, float], steps: int) -> None:

@@ -24,11 +24,12 @@ from trl.trainer.rloo_config import RLOOConfig as TRLRLOOConfig
 from trainer.algorithms.actor_critic import ActorCritic
 from trainer.algorithms.callbacks import (
     TrainResult,
+    finish_policy,
     finished_result,
     last_complete_save,
     numbers,
-    remember_result,
     run_trainer,
+    trained_model,
     trainer_settings,
 )
 from trainer.algorithms.online import fitting, held_to, planned_steps
@@ -36,9 +37,7 @@ from trainer.algorithms.own_rollouts import GRPO, NAMES, RLOO, STATISTICS, BySte
 from trainer.algorithms.rollouts import Roller, questions_of
 from trainer.algorithms.start import open_start, trainable
 from trainer.examples import Question
-from trainer.manifest import verify_manifest
 from trainer.online_config import GroupConfig, GRPOConfig, RLOOConfig
-from trainer.policy import save_checkpoint
 from trainer.reporter import Reporter
 from trainer.rewards.base import Reward
 from trainer.rewards.composition import Composition
@@ -84,18 +83,7 @@ def train(
     counts = run_trainer(trainer, ByStep(reporter, trainer), work, names=NAMES)
     told = [numbers(entry, NAMES) for entry in trainer.state.log_history if "loss" in entry][-1]
     metrics = {name: value for name, value in told.items() if name not in ("epoch", "step")} | counts
-    if trainer.is_world_process_zero():
-        remember_result(work, metrics, steps)
-        save_checkpoint(
-            output,
-            model=trainer.accelerator.unwrap_model(trainer.model),
-            tokenizer=tokenizer,
-            kind="full" if config.adapter == "full" else "adapter",
-            base=start.base_source,
-            base_digest=start.base.digest,
-        )
-    trainer.accelerator.wait_for_everyone()
-    return TrainResult(verify_manifest(output), metrics, steps)
+    return finish_policy(trained_model(trainer), metrics, steps, start, config, work=work, output=output)
 
 
 def _rows(questions: Sequence[Question], steps: int, config: GroupConfig) -> Dataset:

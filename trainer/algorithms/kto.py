@@ -30,6 +30,7 @@ from trainer.algorithms.callbacks import (
     finished_result,
     last_epoch,
     run_trainer,
+    trained_model,
     trainer_settings,
 )
 from trainer.algorithms.divided import DividedTrainer
@@ -180,7 +181,9 @@ def train(
     )
     counts = run_trainer(trainer, reporter, work)
     metrics = last_epoch(trainer.state.log_history) | counts
-    return finish_policy(trainer, metrics, start, config, work=work, output=output)
+    return finish_policy(
+        trained_model(trainer), metrics, trainer.state.global_step, start, config, work=work, output=output
+    )
 
 
 def weights_of(rated: Sequence[EncodedRated], config: KTOConfig, reporter: Reporter) -> Weights:

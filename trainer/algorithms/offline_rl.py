@@ -29,6 +29,7 @@ from trainer.algorithms.callbacks import (
     finished_result,
     last_steps,
     run_trainer,
+    trained_model,
     trainer_settings,
 )
 from trainer.algorithms.divided import DividedTrainer
@@ -165,7 +166,9 @@ def train(
     )
     counts = run_trainer(trainer, reporter, work)
     metrics = last_steps(trainer.state.log_history, data.steps_per_pass) | counts
-    return finish_policy(trainer, metrics, start, config, work=work, output=output)
+    return finish_policy(
+        trained_model(trainer), metrics, trainer.state.global_step, start, config, work=work, output=output
+    )
 
 
 def _arguments(config: OfflineConfig, data: OfflineData, work: Path, device: torch.device) -> dict[str, Any]:

@@ -17,16 +17,16 @@ from typing import Any
 
 from trainer.adapters import continue_adapter
 from trainer.advantage_sampling import NothingBetter
-from trainer.algorithms import offline_rl, together
-from trainer.algorithms.callbacks import TrainResult, finished_result, remember_result
+from trainer.algorithms import offline_rl
+from trainer.algorithms.callbacks import TrainResult, finish, finished_result
 from trainer.algorithms.division import is_main
 from trainer.algorithms.offline_data import checked_rewards
 from trainer.configs import OfflineConfig
 from trainer.examples import Pair
 from trainer.generation import generate
-from trainer.manifest import base_of, is_checkpoint, read_manifest, verify_manifest
+from trainer.manifest import base_of, is_checkpoint, read_manifest
 from trainer.offline_fields import Valued
-from trainer.policy import Policy, load_policy, save_checkpoint
+from trainer.policy import Policy, load_policy
 from trainer.prompting import Messages
 from trainer.reporter import Reporter, Stopped
 from trainer.rewards.base import Reward
@@ -123,18 +123,17 @@ class Rounds:
     def _finish(self, metrics: dict[str, float], steps: int) -> TrainResult:
         """The adapter of the last round as the checkpoint of the run."""
         base = load_policy(self.base, device=self.device)
-        if is_main():
-            remember_result(self.work, metrics, steps)
-            save_checkpoint(
-                self.output,
-                model=continue_adapter(base.model, Path(self.source), kind=self.config.adapter),
-                tokenizer=base.tokenizer,
-                kind="adapter",
-                base=self.base,
-                base_digest=base.digest,
-            )
-        together.wait()
-        return TrainResult(verify_manifest(self.output), metrics, steps)
+        return finish(
+            continue_adapter(base.model, Path(self.source), kind=self.config.adapter),
+            metrics,
+            steps,
+            work=self.work,
+            output=self.output,
+            tokenizer=base.tokenizer,
+            kind="adapter",
+            base=self.base,
+            base_digest=base.digest,
+        )
 
     def _look(self, number: int, checkpoint: str) -> bool:
         """Whether the reference moves to `checkpoint`. What was found is kept: a run that goes on samples no more."""

@@ -24,8 +24,7 @@ from transformers import set_seed
 from trainer.adapters import counts_sentence, parameter_counts
 from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
-from trainer.algorithms.callbacks import InvariantViolated, TrainResult, finished_result, remember_result
-from trainer.algorithms.division import is_main
+from trainer.algorithms.callbacks import InvariantViolated, TrainResult, finish_policy, finished_result
 from trainer.algorithms.online import check_start, fitting, follow, reference_of, worth
 from trainer.algorithms.reference import allowed_difference, autocast
 from trainer.algorithms.rollouts import Roller, Rollouts, questions_of, seeds_of
@@ -34,9 +33,7 @@ from trainer.examples import Question
 from trainer.losses.likelihood import masked_sum
 from trainer.losses.pairs import dpo_loss
 from trainer.losses.token_rewards import penalise_missing_end
-from trainer.manifest import verify_manifest
 from trainer.online_config import OnlineDPOConfig
-from trainer.policy import save_checkpoint
 from trainer.reporter import Reporter, Stopped
 from trainer.rewards.base import Reward
 from trainer.rewards.composition import Composition
@@ -233,15 +230,4 @@ def train(
     counts = parameter_counts(actor.model)
     reporter.log(counts_sentence(counts))
     metrics = follow(run, fitting(examples, roller, reporter), work, reporter) | counts
-    if is_main():
-        remember_result(work, metrics, run.steps)
-        save_checkpoint(
-            output,
-            model=actor.model,
-            tokenizer=tokenizer,
-            kind="full" if config.adapter == "full" else "adapter",
-            base=start.base_source,
-            base_digest=start.base.digest,
-        )
-    together.wait()
-    return TrainResult(verify_manifest(output), metrics, run.steps)
+    return finish_policy(actor.model, metrics, run.steps, start, config, work=work, output=output)

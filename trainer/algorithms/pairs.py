@@ -33,6 +33,7 @@ from trainer.algorithms.callbacks import (
     finished_result,
     last_epoch,
     run_trainer,
+    trained_model,
     trainer_settings,
 )
 from trainer.algorithms.divided import DividedTrainer
@@ -194,7 +195,9 @@ def train(
     )
     counts = run_trainer(trainer, reporter, work, target_margin=config.target_margin)
     metrics = last_epoch(trainer.state.log_history) | counts
-    return finish_policy(trainer, metrics, start, config, work=work, output=output)
+    return finish_policy(
+        trained_model(trainer), metrics, trainer.state.global_step, start, config, work=work, output=output
+    )
 
 
 def _widest(pairs: Sequence[EncodedPair], config: PairConfig) -> int:

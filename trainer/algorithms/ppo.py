@@ -17,16 +17,13 @@ from transformers import set_seed
 from trainer.adapters import counts_sentence, parameter_counts
 from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
-from trainer.algorithms.callbacks import TrainResult, finished_result, remember_result
-from trainer.algorithms.division import is_main
+from trainer.algorithms.callbacks import TrainResult, finish_policy, finished_result
 from trainer.algorithms.guarding import open_guards
 from trainer.algorithms.online import fitting, follow, reference_of
 from trainer.algorithms.ppo_step import PPO
 from trainer.algorithms.rollouts import Roller
 from trainer.algorithms.start import open_start, trainable
 from trainer.examples import Demonstration, Question, encode, length_limit
-from trainer.manifest import verify_manifest
-from trainer.policy import save_checkpoint
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Reporter
 from trainer.rewards.base import Reward
@@ -87,15 +84,4 @@ def train(
     counts = parameter_counts(actor.model)
     reporter.log(counts_sentence(counts))
     metrics = follow(run, asked, work, reporter) | counts
-    if is_main():
-        remember_result(work, metrics, run.steps)
-        save_checkpoint(
-            output,
-            model=actor.model,
-            tokenizer=tokenizer,
-            kind="full" if config.adapter == "full" else "adapter",
-            base=start.base_source,
-            base_digest=start.base.digest,
-        )
-    together.wait()
-    return TrainResult(verify_manifest(output), metrics, run.steps)
+    return finish_policy(actor.model, metrics, run.steps, start, config, work=work, output=output)

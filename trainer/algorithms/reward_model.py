@@ -29,6 +29,7 @@ from trainer.algorithms.callbacks import (
     finished_result,
     last_epoch,
     run_trainer,
+    trained_model,
     trainer_settings,
 )
 from trainer.algorithms.divided import DividedTrainer
@@ -127,7 +128,7 @@ def train(
         data_collator=RankingCollator(start.tokenizer.pad_token_id),
     )
     counts = run_trainer(trainer, reporter, work)
-    model = merged(trainer.accelerator.unwrap_model(trainer.model)).eval()
+    model = merged(trained_model(trainer)).eval()
     metrics = last_epoch(trainer.state.log_history) | counts
     if held_out:
         share, count = accuracy(model, start.tokenizer, held_out, max_length, config.batch_size)
@@ -136,15 +137,13 @@ def train(
         prompts = [one.prompt for one in examples]
         prompts = (prompts * (config.normalise // len(prompts) + 1))[: config.normalise]
         mean, spread = normalise(model, start, prompts, max_length=max_length, seed=config.seed, reporter=reporter)
-        reporter.log(
-            f"the initial model scored {mean:.2f} with a spread of {spread:.2f}; scores are from that to 0 and 1"
-        )
+        reporter.log(f"the initial model scores {mean:.2f} with a spread of {spread:.2f}, brought to 0 and 1")
     return finish(
-        trainer,
+        model,
         metrics,
+        trainer.state.global_step,
         work=work,
         output=output,
-        model=model,
         tokenizer=start.tokenizer,
         kind="reward_model",
         base=policy_source,

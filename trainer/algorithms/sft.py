@@ -24,6 +24,7 @@ from trainer.algorithms.callbacks import (
     finished_result,
     last_epoch,
     run_trainer,
+    trained_model,
     trainer_settings,
 )
 from trainer.algorithms.divided import repeated_rows
@@ -85,13 +86,12 @@ def train(
         processing_class=start.tokenizer,
     )
     counts = run_trainer(trainer, reporter, work, names=NAMES)
-    trained = trainer.accelerator.unwrap_model(trainer.model)
     return finish(
-        trainer,
+        merged(trained_model(trainer)),
         last_epoch(trainer.state.log_history, NAMES) | counts,
+        trainer.state.global_step,
         work=work,
         output=output,
-        model=merged(trained),
         tokenizer=start.tokenizer,
         kind="full",
         base=policy_source,
