@@ -61,7 +61,7 @@ def test_a_run_that_was_stopped_shows_why_in_words_and_in_both_charts(lived: Any
     watched = visit(lived, "train/ppo-0006", width=390, height=844)
     page = watched.page
     expect(page.locator("#run-detail-text")).to_contain_text("Stopped by its guards at step 40")
-    expect(page.locator("#reward-told")).to_contain_text("Similarity went from 0.426 to")
+    expect(page.locator("#reward-told")).to_contain_text("Similarity went from 0.434 to 0.78;")
     expect(page.locator("#reward-charts .scatterlayer .js-line")).to_have_count(6)
     expect(page.locator("#guards-told")).to_contain_text("Beyond the limit: same text, perplexity.")
     expect(page.locator("#guards-chart .scatterlayer .js-line")).to_have_count(3)
