@@ -4,6 +4,7 @@
 settings are in `trainer/configs.py`, the losses in `trainer/losses`.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -25,9 +26,9 @@ class PairConfig(AlgorithmConfig):
     )
 
     @property
+    @abstractmethod
     def terms(self) -> Sequence[tuple[PairLossName, float]]:
         """The losses that are added up, by name, with their weights."""
-        raise NotImplementedError
 
     @property
     def loss_settings(self) -> dict[str, Any]:

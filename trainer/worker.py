@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from storage.checkpoints import INITIAL, get_checkpoint, record_checkpoint
 from storage.database import Database
@@ -51,11 +51,9 @@ from trainer.reporter import Stopped
 from trainer.rewards.base import Reward
 from trainer.rewards.configs import GoldSettings
 from trainer.run_reporter import RunReporter
+from trainer.run_rewards import RunRewards
 from trainer.score_file import keep_scores
 from trainer.stored_references import StoredReferences
-
-if TYPE_CHECKING:
-    from trainer.run_rewards import RunRewards
 
 log = logging.getLogger("trainer")
 
@@ -227,9 +225,7 @@ class Worker:
             return rewards.composed(config, config, data.pairs)
         return rewards.named(config.reward, max_length=max_length)
 
-    def _rewards(self) -> "RunRewards":
-        from trainer.run_rewards import RunRewards  # TRL takes seconds
-
+    def _rewards(self) -> RunRewards:
         place = (self._database, self._data_dir, self._model_source, self._device, self._work, self._reporter)
         return RunRewards(*place, functions=self._reward_functions)
 

@@ -7,6 +7,7 @@ fills such a step up for all processes with examples from the beginning; these h
 losses, which are its subclasses', and how examples are divided (`division.py`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -29,7 +30,7 @@ class Weighing:
         return {**self.collate(examples), WEIGHT: torch.ones(len(examples))}
 
 
-class DividedTrainer(MeasuringTrainer):
+class DividedTrainer(MeasuringTrainer, ABC):
     """Subclasses give `losses`, one for each example of a batch.
 
     `step_means` has the mean over the step's examples of each batch entry [B] that `averaged` names, for losses that
@@ -44,9 +45,9 @@ class DividedTrainer(MeasuringTrainer):
         self.step_means: dict[str, float] = {}
         self._counted = torch.ones(0, dtype=torch.bool)
 
+    @abstractmethod
     def losses(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         """The loss of each example, [B]."""
-        raise NotImplementedError
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
         """The batches of one optimiser step, and the number of examples in it, of all processes."""
