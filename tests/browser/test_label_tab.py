@@ -1,5 +1,6 @@
 """Labelling by key and click: one press is one choice, stored as made, and nothing is told before it."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -82,6 +83,30 @@ def test_keys_are_letters_while_a_person_types(world: Any, visit: Any) -> None:
     page.keyboard.press("r")
     assert page.get_by_label("Your prompt").input_value() == "1 2 s u r ?r"
     assert pair(page) == shown and choices(world.database) == []
+
+
+def test_a_choice_made_while_the_tab_is_read_anew_is_kept(world: Any, visit: Any) -> None:
+    watched = visit(world)
+    page, first = watched.page, pair(watched.page)
+    labelling, answer = world.application.labelling, threading.Event()
+    asked, listed = threading.Event(), labelling.next_comparison
+
+    def slowly(**wanted: Any) -> Any:
+        asked.set()
+        answer.wait(20)
+        return listed(**wanted)
+
+    labelling.next_comparison = slowly
+    page.evaluate("location.hash = '#train'")
+    page.evaluate("location.hash = '#label'")
+    while not asked.is_set():
+        page.wait_for_timeout(20)
+    page.keyboard.press("2")
+    page.keyboard.press("1")  # the first press counts
+    answer.set()
+    page.wait_for_function("id => document.querySelector('.compare')?.dataset.comparison !== id", arg=first)
+    pair(page)
+    assert [p.choice for p in choices(world.database)] == [Choice.right]
 
 
 def test_keys_with_modifiers_and_held_keys_choose_nothing(world: Any, visit: Any) -> None:

@@ -10,7 +10,7 @@
   const READ_MS = 250; // a pair cannot be chosen sooner: the second half of a double press is no choice
   const REPLIES = ["say", "regenerate"], OPENS = ["open-chat", "new-chat"], LOOKS = ["run-detail", "verdicts", "rubric"];
   const AFTER = { say: ["refresh-chat", ...OPENS], regenerate: ["refresh-chat", ...OPENS],
-    "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS], "own-prompt": ["choose", "undo", "refresh-label"],
+    "open-chat": REPLIES, "new-chat": REPLIES, "refresh-chat": [...REPLIES, ...OPENS], "own-prompt": ["choose", "undo", "refresh-label"], choose: ["refresh-label"], undo: ["refresh-label"],
     "pick-baseline": ["refresh-win-rates"], "pick-board": ["refresh-win-rates"], "refresh-win-rates": ["pick-baseline", "pick-board"],
     verdicts: ["judge-verdict"], "judge-verdict": ["verdicts"], rubric: ["save-rubric"], "check-rubric": ["save-rubric"], "save-rubric": ["check-rubric", "rubric"] };
   const pending = {}, underway = {}, refreshed = {}, clientIds = {};
@@ -30,7 +30,7 @@
       if (waiting && !held(waiting.name)) {
         const { name: next, payload } = waiting;
         waiting = null;
-        send(next, payload);
+        if (send(next, payload) && next === "choose") $(".compare")?.classList.add("is-sending");
       }
     },
   });
@@ -133,7 +133,7 @@
     tick();
     setInterval(tick, 500);
     new MutationObserver(watch).observe($("#label-view") ?? document.body, {
-      subtree: true, childList: true, attributes: true, attributeFilter: ["data-shown"],
+      subtree: true, childList: true, attributes: true, attributeFilter: ["data-comparison"],
     });
     watch();
     new MutationObserver(conversation).observe($("#chat-view") ?? document.body, {
@@ -151,7 +151,7 @@
   }
 
   function watch() {
-    const id = $(".compare")?.dataset.shown ?? "";
+    const id = $(".compare")?.dataset.comparison ?? ""; // the same pair drawn anew can be chosen at once
     if (id === shown.id) return;
     shown = { id, at: performance.now() };
     for (const card of document.querySelectorAll(".compare .side .text")) card.scrollTop = 0;
@@ -170,7 +170,7 @@
 
   function choose(choice, clearly) {
     const pair = $(".compare[data-comparison]");
-    if (!pair || ["choose", "undo", "own-prompt", "refresh-label"].some(busy) || performance.now() - shown.at < READ_MS) return;
+    if (!pair || ["choose", "undo", "own-prompt"].some(busy) || waiting?.name === "choose" || performance.now() - shown.at < READ_MS) return;
     const reason = $("#reason");
     const sent = send("choose", {
       comparison: pair.dataset.comparison,
@@ -221,7 +221,7 @@
   });
 
   function undo() {
-    if (busy("choose") || busy("own-prompt")) return;
+    if (busy("choose") || busy("own-prompt") || waiting?.name === "choose") return;
     if (send("undo")) $(".compare")?.classList.add("is-sending");
   }
 
