@@ -61,6 +61,9 @@ class AlgorithmConfig(BaseModel):
     warmup_share: float = Field(
         0.1, ge=0, le=1, description="Share of the steps over which the learning rate rises from 0 to its peak."
     )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="How the learning rate goes on from its peak: down to 0 at the end, or not at all."
+    )
     adapter: AdapterName = Field(
         "lora",
         description="What is trained: LoRA, DoRA or rsLoRA on all linear layers, a bottleneck at every MLP, or the "

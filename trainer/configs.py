@@ -18,6 +18,7 @@ from trainer.offline_fields import Clipped, PushedAdvantage, RatioOrPush, Reward
 from trainer.online_config import ONLINE
 from trainer.pair_config import TARGET, WITHOUT_REFERENCE, Smoothed
 from trainer.ppo_config import PPOConfig
+from trainer.validation_fields import Looks, Validated
 
 
 def _as_list(value: Any) -> Any:
@@ -78,7 +79,7 @@ class DPOConfig(Smoothed):
         return self
 
 
-class SFTConfig(AlgorithmConfig):
+class SFTConfig(Validated):
     """Supervised fine-tuning on chosen completions; the result is a full checkpoint."""
 
     learning_rate: LearningRate = 5e-4
@@ -96,7 +97,7 @@ class SFTConfig(AlgorithmConfig):
     )
 
 
-class RewardModelConfig(AlgorithmConfig):
+class RewardModelConfig(Looks, AlgorithmConfig):
     """Bradley-Terry reward model on the initial model's backbone with a linear head."""
 
     epochs: Epochs = 3
@@ -124,7 +125,7 @@ class RewardModelConfig(AlgorithmConfig):
     )
 
 
-class OfflineConfig(AlgorithmConfig):
+class OfflineConfig(Validated):
     """What the methods have in common that learn from stored completions by a weighted likelihood."""
 
     method: ClassVar[str]
@@ -188,7 +189,7 @@ class ALoLKLConfig(OfflineConfig, PushedAdvantage, Valued):
     method = "a_lol_kl"
 
 
-class PROConfig(AlgorithmConfig, Worth):
+class PROConfig(Validated, Worth):
     """Preference ranking optimisation (Song et al. 2023): rankings, of two where people chose between two."""
 
     learning_rate: LearningRate = 5e-4

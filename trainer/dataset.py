@@ -52,7 +52,7 @@ class TrainingData:
 
     @property
     def demonstrations(self) -> list[Demonstration]:
-        return [Demonstration(p.prompt, p.chosen, p.preference_id, p.group) for p in self.pairs]
+        return demonstrations_of(self.pairs)
 
     @property
     def rated(self) -> list[Rated]:
@@ -110,6 +110,11 @@ def build_dataset(
     return _training_data(pairs, features_of_all, first=first, note=note + ".", ties=ties, single=single)
 
 
+def demonstrations_of(pairs: Sequence[Pair]) -> list[Demonstration]:
+    """What pairs show to be worth imitating: their chosen completions."""
+    return [Demonstration(p.prompt, p.chosen, p.preference_id, p.group) for p in pairs]
+
+
 def all_choices(session: Session, initial: Policy) -> TrainingData:
     """Every decided pair so far as data, for comparing checkpoints outside of a run."""
     pairs = _single_turns(preference_pairs(session))
@@ -118,8 +123,24 @@ def all_choices(session: Session, initial: Policy) -> TrainingData:
 
 def train_questions(database: Database) -> list[Question]:
     """The prompts that a policy completes while it trains: all of the train split that people may be shown."""
+    return _questions(database, Split.train)
+
+
+def validation_questions(database: Database) -> list[Question]:
+    """The prompts that a policy completes where a run looks at how good its text is."""
+    return _questions(database, Split.validation)
+
+
+def validation_pairs(database: Database, run: TrainingRun) -> list[Pair]:
+    """The decided pairs of validation prompts, made up to the run's queueing: a run looks at them and never learns."""
     with database.read() as session:
-        return [Question(p.messages, p.reference, p.group_key) for p in offered_prompts(session, splits=[Split.train])]
+        stored = preference_pairs(session, splits=[Split.validation])
+    return [_example(p) for p in _single_turns(stored) if p.newest <= run.last_preference_id]
+
+
+def _questions(database: Database, split: Split) -> list[Question]:
+    with database.read() as session:
+        return [Question(p.messages, p.reference, p.group_key) for p in offered_prompts(session, splits=[split])]
 
 
 def _training_data(

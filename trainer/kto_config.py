@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainer.base_config import AlgorithmConfig, Epochs, LearningRate
+from trainer.base_config import Epochs, LearningRate
+from trainer.validation_fields import Validated
 
 
-class KTOConfig(AlgorithmConfig):
+class KTOConfig(Validated):
     """Kahneman-Tversky optimisation (Ethayarajh et al. 2024): completions by themselves, good or bad, thumbs too."""
 
     learning_rate: LearningRate = 5e-4

@@ -97,6 +97,11 @@ class Valued(BaseModel):
                 f"baseline_update_threshold: {given:g} was given, but choices say nothing of new completions; name a "
                 "reward model, or set it to 0"
             )
+        if given and (getattr(self, "patience", 0) or getattr(self, "keep", "last") == "best"):
+            raise ValueError(
+                f"baseline_update_threshold: {given:g} was given, but a run whose reference moves has no one loss that "
+                "patience or keep could go by; leave these at 0 and last, or set it to 0"
+            )
         if given and getattr(self, "adapter", "lora") in ("full", "bottleneck"):
             raise ValueError(
                 f"baseline_update_threshold: {given:g} was given, but the next reference is a base with an "

@@ -4,19 +4,26 @@
 settings are in `trainer/configs.py`, the losses in `trainer/losses`.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
-from trainer.base_config import AlgorithmConfig, LearningRate
+from trainer.base_config import LearningRate
 from trainer.losses.names import PairLossName
+from trainer.validation_fields import Validated
 
-TARGET = "Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off."
+ENOUGH = 50
+"""Pairs with which the target margin counts in full."""
+TARGET = (
+    "Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off. Under "
+    f"{ENOUGH} pairs it is lowered by the root of their share of {ENOUGH}."
+)
 
 
-class PairConfig(AlgorithmConfig):
+class PairConfig(Validated):
     """What every loss on pairs has: its weight, an early end, and where the run starts."""
 
     beta: float = Field(0.1, gt=0, le=100, description="What the difference of the two completions is multiplied by.")
@@ -24,6 +31,10 @@ class PairConfig(AlgorithmConfig):
     start_from: Literal["initial", "served"] = Field(
         "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
     )
+
+    def margin_of(self, pairs: int) -> float:
+        """The margin at which a run on so many pairs ends: few are learnt by heart long before they are understood."""
+        return self.target_margin * min(1.0, math.sqrt(pairs / ENOUGH))
 
     @property
     @abstractmethod

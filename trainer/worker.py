@@ -9,7 +9,6 @@ import math
 import shutil
 import threading
 import traceback
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,11 @@ from storage.runs import (
 from storage.tables import Checkpoint, CheckpointKind, RunStatus, TrainingRun
 from trainer.algorithms import train
 from trainer.algorithms.callbacks import TrainResult
-from trainer.configs import OfflineConfig, parse_config
-from trainer.dataset import TrainingData, build_dataset, train_questions
+from trainer.configs import parse_config
+from trainer.dataset import (
+    TrainingData,
+    build_dataset,
+)
 from trainer.evaluation.compare import Compared, Comparer, Side, heldout_prompts
 from trainer.evaluation.gate_judge import GateJudge, opened_judge
 from trainer.evaluation.people import ASKED
@@ -38,22 +40,15 @@ from trainer.evaluation.samples import SAMPLES, HeldoutPrompt
 from trainer.gate_options import GateOptions
 from trainer.gate_plan import plan_gate
 from trainer.gate_records import record_gate
-from trainer.kto_config import KTOConfig
 from trainer.live_guards import GuardTripped
 from trainer.manifest import read_manifest
-from trainer.offline_fields import Worth
-from trainer.online_fields import Online
-from trainer.pair_config import PairConfig
 from trainer.plan_file import keep_plan
 from trainer.policy import Policy, load_policy
-from trainer.ppo_config import PPOConfig
 from trainer.reporter import Stopped
-from trainer.rewards.base import Reward
-from trainer.rewards.configs import GoldSettings
+from trainer.run_arguments import RunArguments
 from trainer.run_reporter import RunReporter
 from trainer.run_rewards import RunRewards
 from trainer.score_file import keep_scores
-from trainer.stored_references import StoredReferences
 
 log = logging.getLogger("trainer")
 
@@ -186,48 +181,26 @@ class Worker:
 
     def _train(self, data: TrainingData, start: Checkpoint) -> TrainResult:
         """Where an attempt before this one had finished training, its result is given again."""
-        extra: dict[str, Any] = {}
-        if self._run.algorithm != "reward_model":
-            extra["initial_source"] = self._model_source
         config = parse_config(self._run.algorithm, self._run.config)
-        if isinstance(config, PairConfig | OfflineConfig | KTOConfig):
-            extra["reference_store"] = StoredReferences(self._database)
-        examples: Sequence[Any] = data.demonstrations if self._run.algorithm == "sft" else [*data.pairs, *data.ties]
-        if isinstance(config, Worth | Online):
-            extra["reward"] = self._reward(config, data, max_length=config.max_length)
-        if isinstance(config, KTOConfig):
-            examples = data.rated
-        if isinstance(config, GoldSettings):
-            extra["gold"] = self._rewards().gold(config, config, data.pairs)
-        if isinstance(config, PPOConfig):
-            extra["demonstrations"] = data.demonstrations
-        if isinstance(config, Online):
-            examples = train_questions(self._database)
-            self._reporter.stage("training")
+        place = (self._database, self._data_dir, self._model_source, self._device, self._work, self._reporter)
+        rewards = RunRewards(*place, functions=self._reward_functions)
+        given = RunArguments(self._database, self._run, data, rewards).made(config)
+        if self._run.algorithm != "reward_model":
+            given["initial_source"] = self._model_source
+        self._reporter.stage("training")
         self._output.parent.mkdir(parents=True, exist_ok=True)
         result = train(
             self._run.algorithm,
             config=config,
-            examples=examples,
             policy_source=self._source(start),
             output=self._output,
             work=self._work,
             reporter=self._reporter,
             device=self._device,
-            **extra,
+            **given,
         )
         self._reporter.flush()
         return result
-
-    def _reward(self, config: Worth | Online, data: TrainingData, *, max_length: int) -> Reward | None:
-        rewards = self._rewards()
-        if isinstance(config, Online):
-            return rewards.composed(config, config, data.pairs)
-        return rewards.named(config.reward, max_length=max_length)
-
-    def _rewards(self) -> RunRewards:
-        place = (self._database, self._data_dir, self._model_source, self._device, self._work, self._reporter)
-        return RunRewards(*place, functions=self._reward_functions)
 
     def _record_checkpoint(self, data: TrainingData, start: Checkpoint, result: TrainResult) -> None:
         """The row of the folder just written; a resumed attempt finds both there."""

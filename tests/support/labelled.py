@@ -48,19 +48,26 @@ def record_prompts(database: Database, *, train: int, heldout: int) -> None:
 
 
 def record_choices(
-    database: Database, *, count: int, word: str = "please", seed: int = 0, turned: Callable[[str], str] = str
+    database: Database,
+    *,
+    count: int,
+    word: str = "please",
+    seed: int = 0,
+    turned: Callable[[str], str] = str,
+    split: Split = Split.train,
+    first: int = 0,
 ) -> list[int]:
     """`count` decided choices for completions that hold `word`, `turned`, over those that do not; their ids."""
     chance = random.Random(seed)
     ids = []
     with database.write() as session:
-        for number in range(count):
+        for number in range(first, first + count):
             prompt = record_prompt(
                 session,
                 messages=[{"role": "user", "content": f"Question {number}?"}],
                 source="test",
                 group_key=f"g{number}",
-                split=Split.train,
+                split=split,
             )
             assert prompt.id is not None
             liked = turned(" ".join([word, *chance.sample(WORDS, 4)]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from judging import reply, serving
+from labelled import record_choices
 from project import TrainingProject
 from sqlmodel import select
 
@@ -106,6 +107,29 @@ def test_an_offline_run_takes_a_reward_model_of_the_project_as_its_reward(projec
     refused = work(project, project.queue("wbc", reward="reward_model-0099"))
     assert refused.status is RunStatus.failed
     assert refused.error is not None and "no checkpoint 'reward_model-0099'" in refused.error
+
+
+def test_a_run_looks_at_the_choices_of_validation_prompts_and_learns_nothing_from_them(
+    project: TrainingProject,
+) -> None:
+    before = work(project, project.queue("dpo", max_steps=4))
+    record_choices(project.database, count=50, split=Split.validation, first=1000, seed=1)
+    run = work(project, project.queue("dpo", max_steps=4, validate_every=2, keep="best"))
+    assert run.status is RunStatus.succeeded, run.error
+    assert run.pairs == 40 and run.dataset_digest == before.dataset_digest
+    with project.database.read() as session:
+        looked = [m.step for m in metrics_of(session, run.id) if m.name == "validation/loss"]
+    assert looked == [2, 4]
+    assert checkpoint_of(project, run.id).metrics["validation/step"] in (2, 4)
+
+
+def test_a_run_may_be_judged_by_a_reward_model_on_what_it_writes(project: TrainingProject) -> None:
+    record_choices(project.database, count=3, split=Split.validation, first=1000, seed=1)
+    scorer = project.queue("reward_model", epochs=1)
+    assert work(project, scorer).status is RunStatus.succeeded
+    run = work(project, project.queue("sft", max_steps=2, validate_every=1, validate_by=scorer))
+    assert run.status is RunStatus.succeeded, run.error
+    assert 0 < checkpoint_of(project, run.id).metrics["validation/reward"] < 1
 
 
 def test_a_ppo_run_fits_a_reward_model_to_the_choices_and_climbs_it(project: TrainingProject) -> None:

@@ -22,6 +22,7 @@ from trainer.adapters import counts_sentence, parameter_counts
 from trainer.algorithms.division import divide, is_main
 from trainer.algorithms.start import Start
 from trainer.algorithms.together import agreed, wait
+from trainer.algorithms.validation import LookingCallback, Validation
 from trainer.base_config import AlgorithmConfig
 from trainer.manifest import Kind, is_checkpoint, verify_manifest
 from trainer.policy import save_checkpoint
@@ -78,7 +79,7 @@ class ReportingCallback(TrainerCallback):
             if margin > self.target_margin and state.global_step < state.max_steps:
                 self.reporter.log(
                     f"epoch {state.epoch:.0f} ended with a mean reward margin of {margin:.3f}, above the target of "
-                    f"{self.target_margin}; training ends here"
+                    f"{self.target_margin:.3g}; training ends here"
                 )
                 control.should_training_stop = True
                 control.should_save = False  # a run killed from here on must find this end again, not go past it
@@ -139,6 +140,7 @@ def trainer_settings(config: AlgorithmConfig, work: Path, device: torch.device, 
         "per_device_train_batch_size": division.rows,
         "gradient_accumulation_steps": division.passes,
         "warmup_steps": min(config.warmup_share, 1 - 1e-9),  # 1 would be one step; this rounds up to all of them
+        "lr_scheduler_type": "constant_with_warmup" if config.schedule == "constant" else config.schedule,
         "save_strategy": "steps",
         "save_steps": config.save_steps,
         "save_total_limit": 2,
@@ -162,15 +164,19 @@ def run_trainer(
     *,
     target_margin: float = 0.0,
     names: Mapping[str, str] | None = None,
+    looks: Validation | None = None,
 ) -> dict[str, float]:
-    """Train to the end, from the last complete save in `work` where there is one; how many parameters were trained.
+    """Train to the end, from the last complete save in `work` where there is one; the model is that of the last step,
+    or of the best look where the settings keep that.
 
-    Raises Stopped on request.
+    How many parameters were trained, and what was seen at the step that is kept. Raises Stopped on request.
     """
     counts = parameter_counts(trainer.model)
     reporter.log(counts_sentence(counts))
     callback = ReportingCallback(reporter, target_margin=target_margin, names=names)
     trainer.remove_callback(PrinterCallback)
+    if looks is not None:
+        trainer.add_callback(LookingCallback(looks))  # before the report, which has what it found
     trainer.add_callback(callback)
     save = last_complete_save(work)
     if save is not None:
@@ -178,7 +184,7 @@ def run_trainer(
     trainer.train(resume_from_checkpoint=None if save is None else str(save))
     if callback.stopped:
         raise Stopped(f"stopped on request after step {trainer.state.global_step}; the run can be resumed")
-    return counts
+    return counts | (looks.close(trainer.state.global_step, trained_model(trainer)) if looks is not None else {})
 
 
 def last_complete_save(work: Path) -> Path | None:

@@ -8,8 +8,9 @@ losses, which are its subclasses', and how examples are divided (`division.py`).
 """
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -70,6 +71,29 @@ class DividedTrainer(MeasuringTrainer, ABC):
         # what processes have found is averaged, not added up
         loss = losses / count * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
+
+    def loss_of(self, examples: Sequence[Any]) -> dict[str, float]:
+        """The mean loss of examples that are not learnt from, and means of what it measures; no gradient, no trace.
+
+        Every process goes over all of them.
+        """
+        rows = self.args.per_device_train_batch_size
+        batches = [self.data_collator(list(examples[at : at + rows])) for at in range(0, len(examples), rows)]
+        model = self.accelerator.unwrap_model(self.model)
+        before = self._noted, self.step_means, model.training
+        self._noted = defaultdict(list)
+        self.step_means = {name: float(torch.cat([b[name] for b in batches]).mean()) for name in self.averaged}
+        model.eval()
+        total = 0.0
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for batch in batches:
+                inputs = cast(dict[str, Any], self._prepare_inputs(batch))
+                self._counted = inputs.pop(WEIGHT) > 0
+                total += float(self.losses(model, inputs).sum())
+        found = {"loss": total / len(examples)} | self.measured()
+        self._noted, self.step_means, training = before
+        model.train(training)
+        return found
 
     def note(self, values: Mapping[str, Tensor], *, where: Tensor | None = None) -> None:
         super().note(values, where=self._counted if where is None else self._counted & (where > 0))

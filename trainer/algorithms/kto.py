@@ -36,6 +36,7 @@ from trainer.algorithms.callbacks import (
 from trainer.algorithms.divided import DividedTrainer
 from trainer.algorithms.reference import ReferenceStore, Row, allowed_difference, make_row, reference_logprobs
 from trainer.algorithms.start import Start, open_start, trainable
+from trainer.algorithms.validation import NOTHING, Unseen, open_looks
 from trainer.examples import Rated, encode, length_limit
 from trainer.kto_config import KTOConfig
 from trainer.losses.unpaired import balanced_weights, kto_baseline, kto_loss, mismatched
@@ -155,6 +156,7 @@ def train(
     reference_source: str | None = None,
     reference_store: ReferenceStore | None = None,
     initial_source: str | None = None,
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on good and bad completions and write the checkpoint `output`.
@@ -179,7 +181,17 @@ def train(
         train_dataset=rated,
         data_collator=RatedCollator(start.base.tokenizer.pad_token_id),
     )
-    counts = run_trainer(trainer, reporter, work)
+    looks = open_looks(
+        config,
+        unseen,
+        trainer,
+        start.base,
+        lambda seen: prepare(seen, start, config, store=reference_store, reporter=reporter),
+        seed=config.seed,
+        work=work,
+        reporter=reporter,
+    )
+    counts = run_trainer(trainer, reporter, work, looks=looks)
     metrics = last_epoch(trainer.state.log_history) | counts
     return finish_policy(
         trained_model(trainer), metrics, trainer.state.global_step, start, config, work=work, output=output

@@ -90,11 +90,7 @@ def prepare(
 
     Raises ValueError for rewards that cannot be weights and where no completion is worth learning, Stopped.
     """
-    max_length = length_limit(start.base.model, config.max_length)
-    pairs = pair_rows(examples, start, max_length=max_length, reporter=reporter)
-    texts = [_Text(p.prompt, p.chosen, chosen) for p, (chosen, _) in zip(examples, pairs, strict=True)]
-    if strategy_of(config) in ("all_priority", "uniform") and config.method != "nll":
-        texts += [_Text(p.prompt, p.rejected, rejected) for p, (_, rejected) in zip(examples, pairs, strict=True)]
+    texts = _texts(examples, start, config, reporter)
     kept = work / "offline.safetensors"
     identity = _identity(texts, config)
     plan = _read(kept, identity)
@@ -103,16 +99,52 @@ def prepare(
         _write(kept, plan, identity)
     else:
         reporter.log("rewards, values and the order of the draws are those of the attempt before")
-    texts = [texts[place] for place in plan.places.tolist()]
-    references = _references([text.row for text in texts], start, config, store=store)
-    values = plan.values.tolist()
-    completions = [
-        Scored(text.row, worth, value if config.method in NEEDS_VALUE else None, reference)
-        for text, worth, value, reference in zip(texts, plan.rewards.tolist(), values, references, strict=True)
-    ]
+    completions = _completions(
+        [texts[place] for place in plan.places.tolist()], plan.rewards, plan.values, start, config, store
+    )
     drawn = plan.order.tolist()
     each = math.ceil(len(set(drawn)) / examples_per_step(config))
     return OfflineData(completions, drawn, int(plan.steps), each)
+
+
+def scored(
+    examples: Sequence[Pair],
+    start: Start,
+    config: OfflineConfig,
+    *,
+    reward: Reward | None,
+    store: ReferenceStore | None,
+    reporter: Reporter,
+) -> list[Scored]:
+    """The completions of pairs that are not learnt from, without draws: each counts once. Raises like `prepare`."""
+    texts = _texts(examples, start, config, reporter)
+    places, rewards, values = _worth(texts, len(examples), start, config, reward, reporter)
+    return _completions([texts[place] for place in places.tolist()], rewards, values, start, config, store)
+
+
+def _texts(examples: Sequence[Pair], start: Start, config: OfflineConfig, reporter: Reporter) -> list[_Text]:
+    """The chosen, and where the draws are of both, behind them the rejected."""
+    max_length = length_limit(start.base.model, config.max_length)
+    pairs = pair_rows(examples, start, max_length=max_length, reporter=reporter)
+    texts = [_Text(p.prompt, p.chosen, chosen) for p, (chosen, _) in zip(examples, pairs, strict=True)]
+    if strategy_of(config) in ("all_priority", "uniform") and config.method != "nll":
+        texts += [_Text(p.prompt, p.rejected, rejected) for p, (_, rejected) in zip(examples, pairs, strict=True)]
+    return texts
+
+
+def _completions(
+    texts: Sequence[_Text],
+    rewards: Tensor,
+    values: Tensor,
+    start: Start,
+    config: OfflineConfig,
+    store: ReferenceStore | None,
+) -> list[Scored]:
+    references = _references([text.row for text in texts], start, config, store=store)
+    return [
+        Scored(text.row, worth, value if config.method in NEEDS_VALUE else None, reference)
+        for text, worth, value, reference in zip(texts, rewards.tolist(), values.tolist(), references, strict=True)
+    ]
 
 
 def strategy_of(config: OfflineConfig) -> Strategy:
@@ -128,12 +160,8 @@ def _plan(
     reward: Reward | None,
     reporter: Reporter,
 ) -> _Plan:
-    rewards = _rewards(texts, chosen, reward, reporter)
-    places = rewards.isfinite().nonzero().squeeze(-1)
-    rewards, preferred = rewards[places], int((places < chosen).sum())
-    values = torch.zeros_like(rewards)
-    if config.method in NEEDS_VALUE:
-        values = _values([texts[place] for place in places.tolist()], rewards, start, config, reward, reporter)
+    places, rewards, values = _worth(texts, chosen, start, config, reward, reporter)
+    preferred = int((places < chosen).sum())
     gains = rewards - values
     rejected = gains[preferred:] if len(texts) > chosen else None
     distribution = draws(strategy_of(config), gains[:preferred], rejected)
@@ -148,6 +176,24 @@ def _plan(
     distinct = per_step if per_step <= len(distribution.places) else 1  # no twins in a step where there are enough
     drawn = order(strategy_of(config), distribution, steps * per_step, generator, distinct=distinct)
     return _Plan(places, rewards, values, drawn, torch.tensor(steps), generator.get_state())
+
+
+def _worth(
+    texts: Sequence[_Text],
+    chosen: int,
+    start: Start,
+    config: OfflineConfig,
+    reward: Reward | None,
+    reporter: Reporter,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Places of the texts that have a reward, theirs, and the reference's values, which are 0 where unused."""
+    rewards = _rewards(texts, chosen, reward, reporter)
+    places = rewards.isfinite().nonzero().squeeze(-1)
+    rewards = rewards[places]
+    if config.method not in NEEDS_VALUE:
+        return places, rewards, torch.zeros_like(rewards)
+    known = [texts[place] for place in places.tolist()]
+    return places, rewards, _values(known, rewards, start, config, reward, reporter)
 
 
 def _rewards(texts: Sequence[_Text], chosen: int, reward: Reward | None, reporter: Reporter) -> Tensor:

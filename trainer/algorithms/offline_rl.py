@@ -33,9 +33,10 @@ from trainer.algorithms.callbacks import (
     trainer_settings,
 )
 from trainer.algorithms.divided import DividedTrainer
-from trainer.algorithms.offline_data import OfflineData, Scored, prepare
+from trainer.algorithms.offline_data import OfflineData, Scored, prepare, scored
 from trainer.algorithms.reference import ReferenceStore, allowed_difference
 from trainer.algorithms.start import open_start, trainable
+from trainer.algorithms.validation import NOTHING, Unseen, open_looks
 from trainer.configs import OfflineConfig, RewardGoldConfig
 from trainer.examples import Pair
 from trainer.losses.offline import OfflineBatch, OfflineLoss, OfflineName, offline_loss
@@ -138,6 +139,7 @@ def train(
     reference_source: str | None = None,
     reference_store: ReferenceStore | None = None,
     initial_source: str | None = None,
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on the completions of pairs and write the checkpoint `output`.
@@ -164,7 +166,17 @@ def train(
         train_dataset=[data.completions[place] for place in data.order],
         data_collator=OfflineCollator(start.base.tokenizer.pad_token_id),
     )
-    counts = run_trainer(trainer, reporter, work)
+    looks = open_looks(
+        config,
+        unseen,
+        trainer,
+        start.base,
+        lambda seen: scored(seen, start, config, reward=reward, store=reference_store, reporter=reporter),
+        seed=config.seed,
+        work=work,
+        reporter=reporter,
+    )
+    counts = run_trainer(trainer, reporter, work, looks=looks)
     metrics = last_steps(trainer.state.log_history, data.steps_per_pass) | counts
     return finish_policy(
         trained_model(trainer), metrics, trainer.state.global_step, start, config, work=work, output=output

@@ -21,6 +21,7 @@ from trainer.algorithms import offline_rl
 from trainer.algorithms.callbacks import TrainResult, finish, finished_result
 from trainer.algorithms.division import is_main
 from trainer.algorithms.offline_data import checked_rewards
+from trainer.algorithms.validation import NOTHING, Unseen
 from trainer.configs import OfflineConfig
 from trainer.examples import Pair
 from trainer.generation import generate
@@ -64,10 +65,12 @@ class Rounds:
         reference_source: str | None = None,
         reference_store: Any = None,
         initial_source: str | None = None,
+        unseen: Unseen = NOTHING,
         device: str = "auto",
     ) -> None:
         self.config, self.reward, self.reporter = config, reward, reporter
         self.output, self.work, self.device, self.store = output, work, device, reference_store
+        self.unseen = unseen
         self.source, self.base = policy_source, base_under(policy_source, initial_source)
         self.reference = reference_source or self.base
         self.examples, self.asked = held_out(examples, config.seed)
@@ -117,6 +120,7 @@ class Rounds:
             reference_source=self.reference,
             reference_store=self.store,
             initial_source=self.base,
+            unseen=self.unseen,
             device=self.device,
         )
 

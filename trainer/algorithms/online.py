@@ -4,6 +4,7 @@ What a step samples follows from the seed of the run and the step's number, so a
 save. Leaves out what a step learns (`ppo_step.py`, `groups.py`, `online_dpo.py`) and sampling (`rollouts.py`).
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -125,6 +126,8 @@ def planned_steps(config: Online, questions: int) -> int:
 
 
 def rate_of(config: Online, step: int, total: int) -> float:
-    """The learning rate of a step: up to its peak over `warmup_share` of the steps, then linear down to 0."""
+    """The learning rate of a step: up to its peak over `warmup_share` of the steps, then as the schedule has it."""
     warm = max(1, round(config.warmup_share * total))
-    return config.learning_rate * min((step + 1) / warm, (total - step) / max(1, total - warm + 1), 1.0)
+    left = min(1.0, (total - step) / max(1, total - warm + 1))
+    falls = {"linear": left, "cosine": (1 - math.cos(math.pi * left)) / 2, "constant": 1.0}
+    return config.learning_rate * min((step + 1) / warm, falls[config.schedule])

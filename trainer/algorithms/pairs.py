@@ -46,6 +46,7 @@ from trainer.algorithms.reference import (
     reference_logprobs,
 )
 from trainer.algorithms.start import Start, open_start, trainable
+from trainer.algorithms.validation import NOTHING, Unseen, open_looks
 from trainer.examples import Pair, length_limit
 from trainer.losses.pair_mixture import PairLogprobs, PairSettings, pair_loss
 from trainer.losses.pairs import PairLoss, dpo_loss
@@ -163,14 +164,15 @@ def train(
     reference_source: str | None = None,
     reference_store: ReferenceStore | None = None,
     initial_source: str | None = None,
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on pairs and write the checkpoint `output`.
 
     An adapter checkpoint as source is trained further as the same adapter on the same base, which lies at
-    `initial_source` where it is the initial model and has moved. The reference is
-    `reference_source`, else that base, else the source itself. Saves go to `work`, and a run that finds one there
-    resumes from it. Raises Stopped where the reporter asks for it, InvariantViolated, ValueError for no pairs,
+    `initial_source` where it is the initial model and has moved. The reference is `reference_source`, else that base,
+    else the source itself. `unseen` is only looked at (`validation.py`). Saves go to `work`, and a run that finds one
+    there resumes from it. Raises Stopped where the reporter asks for it, InvariantViolated, ValueError for no pairs,
     CorruptCheckpoint for a damaged source.
     """
     if (done := finished_result(work, output)) is not None:
@@ -193,7 +195,17 @@ def train(
         train_dataset=pairs,
         data_collator=PairCollator(pad_id, shared=can_share(model, pairs, pad_id)),
     )
-    counts = run_trainer(trainer, reporter, work, target_margin=config.target_margin)
+    looks = open_looks(
+        config,
+        unseen,
+        trainer,
+        start.base,
+        lambda seen: prepare_pairs(seen, start, config, store=reference_store, reporter=reporter),
+        seed=config.seed,
+        work=work,
+        reporter=reporter,
+    )
+    counts = run_trainer(trainer, reporter, work, target_margin=config.margin_of(len(pairs)), looks=looks)
     metrics = last_epoch(trainer.state.log_history) | counts
     return finish_policy(
         trained_model(trainer), metrics, trainer.state.global_step, start, config, work=work, output=output

@@ -28,8 +28,9 @@ from trainer.algorithms.callbacks import (
     trainer_settings,
 )
 from trainer.algorithms.divided import DividedTrainer
-from trainer.algorithms.rankings import RankingCollator, encoded_rankings, widest
+from trainer.algorithms.rankings import EncodedRanking, RankingCollator, encoded_rankings, widest
 from trainer.algorithms.start import open_start, trainable
+from trainer.algorithms.validation import NOTHING, Unseen, open_looks
 from trainer.configs import PROConfig
 from trainer.examples import Pair, Ranking
 from trainer.losses.pro import ProLoss, pro_loss
@@ -84,6 +85,7 @@ def train(
     reporter: Reporter,
     reward: Reward | None = None,
     initial_source: str | None = None,
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on rankings and write the checkpoint `output`.
@@ -99,9 +101,12 @@ def train(
         raise ValueError(f"the settings name the reward {config.reward!r}, but no reward was given to the training")
     torch.set_num_threads(config.threads)
     start = open_start(policy_source, None, config, device=device, initial_source=initial_source)
-    rankings = encoded_rankings(
-        ranked(examples, reward, reporter), start.base, max_length=config.max_length, reporter=reporter
-    )
+
+    def encoded(some: Sequence[Pair | Ranking]) -> list[EncodedRanking]:
+        found = ranked(some, reward, reporter)
+        return encoded_rankings(found, start.base, max_length=config.max_length, reporter=reporter)
+
+    rankings = encoded(examples)
     set_seed(config.seed)
     trainer = ProTrainer(
         config=config,
@@ -110,7 +115,8 @@ def train(
         train_dataset=rankings,
         data_collator=RankingCollator(start.base.tokenizer.pad_token_id),
     )
-    counts = run_trainer(trainer, reporter, work)
+    looks = open_looks(config, unseen, trainer, start.base, encoded, seed=config.seed, work=work, reporter=reporter)
+    counts = run_trainer(trainer, reporter, work, looks=looks)
     metrics = last_epoch(trainer.state.log_history) | counts
     return finish_policy(
         trained_model(trainer), metrics, trainer.state.global_step, start, config, work=work, output=output

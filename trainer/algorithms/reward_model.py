@@ -33,8 +33,9 @@ from trainer.algorithms.callbacks import (
     trainer_settings,
 )
 from trainer.algorithms.divided import DividedTrainer
-from trainer.algorithms.rankings import RankingCollator, encoded_rankings, widest
+from trainer.algorithms.rankings import EncodedRanking, RankingCollator, encoded_rankings, widest
 from trainer.algorithms.reward_scores import accuracy, normalise
+from trainer.algorithms.validation import NOTHING, Unseen, open_looks
 from trainer.configs import RewardModelConfig
 from trainer.examples import Pair, Ranking, length_limit
 from trainer.losses.scores import best_of_k_loss, ranking_loss
@@ -93,13 +94,13 @@ def train(
     output: Path,
     work: Path,
     reporter: Reporter,
-    validation: Sequence[Pair | Ranking] = (),
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train a reward model on the backbone of `policy_source` and write a reward-model checkpoint.
 
     `validation/accuracy` among the metrics is the share of validation pairs, of groups never trained on, whose
-    better completion scores strictly higher. They are of `validation`, else of the configured share of the groups.
+    better completion scores strictly higher. They are of `unseen`, else of the configured share of the groups.
     A ranking with equal rewards has ties. Saves go to `work`, and a run that finds one there resumes from it. Raises
     Stopped where the reporter asks for it, ValueError for no pairs and for scores that are all equal,
     CorruptCheckpoint for a damaged source.
@@ -113,12 +114,18 @@ def train(
     start = load_policy(policy_source, device=device, dtype=torch.float32)
     separate_pad_token(start.tokenizer)
     learnt, held_out = (
-        (list(examples), list(validation)) if validation else hold_out(examples, config.validation_share, config.seed)
+        (list(examples), unseen.chosen(config.seed))
+        if unseen.examples
+        else hold_out(examples, config.validation_share, config.seed)
     )
     if not held_out:
         reporter.log(f"nothing is held out: {config.validation_share:.0%} of the groups is less than one group")
     max_length = length_limit(start.model, config.max_length)
-    rankings = encoded_rankings(as_rankings(learnt, config), start, max_length=max_length, reporter=reporter)
+
+    def encoded(some: Sequence[Pair | Ranking]) -> list[EncodedRanking]:
+        return encoded_rankings(as_rankings(some, config), start, max_length=max_length, reporter=reporter)
+
+    rankings = encoded(learnt)
     set_seed(config.seed)  # before the head is made: it starts at random
     trainer = ScoreTrainer(
         config=config,
@@ -127,7 +134,10 @@ def train(
         train_dataset=rankings,
         data_collator=RankingCollator(start.tokenizer.pad_token_id),
     )
-    counts = run_trainer(trainer, reporter, work)
+    looks = open_looks(
+        config, Unseen(held_out), trainer, start, encoded, seed=config.seed, work=work, reporter=reporter
+    )
+    counts = run_trainer(trainer, reporter, work, looks=looks)
     model = merged(trained_model(trainer)).eval()
     metrics = last_epoch(trainer.state.log_history) | counts
     if held_out:

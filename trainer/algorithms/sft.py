@@ -28,10 +28,13 @@ from trainer.algorithms.callbacks import (
     trainer_settings,
 )
 from trainer.algorithms.divided import repeated_rows
+from trainer.algorithms.reference import autocast
+from trainer.algorithms.validation import NOTHING, Unseen, open_looks
 from trainer.configs import SFTConfig
 from trainer.examples import Demonstration, encode, length_limit
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Reporter
+from trainer.tensors import completion_logprobs
 
 NOT_LEARNT = -100  # the label of a token without loss, as in all of transformers
 NAMES = {"mean_token_accuracy": "tokens/accuracy", "entropy": "tokens/entropy", "num_tokens": "tokens/seen"}
@@ -40,10 +43,27 @@ NAMES = {"mean_token_accuracy": "tokens/accuracy", "entropy": "tokens/entropy", 
 class Imitator(SFTTrainer):  # type: ignore[misc]
     """TRL's trainer, in which examples that only fill up the last batches of several processes are not learnt."""
 
+    pad_id: int
+
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         if batch_samples and (repeated := repeated_rows(self)):
             batch_samples[-1]["labels"][-repeated:] = NOT_LEARNT
         return super()._get_num_items_in_batch(batch_samples, device)
+
+    def loss_of(self, examples: Sequence[tuple[list[int], list[int]]]) -> dict[str, float]:
+        """The negative log-likelihood of a token, a mean over those of all completions (prompt, completion)."""
+        model = self.accelerator.unwrap_model(self.model)
+        training = model.training
+        model.eval()
+        with autocast(model.device):
+            found = completion_logprobs(
+                model,
+                examples,
+                pad_id=self.pad_id,
+                batch_size=self.args.per_device_train_batch_size,
+            )
+        model.train(training)
+        return {"loss": -sum(found) / sum(len(completion) for _, completion in examples)}
 
 
 def train(
@@ -55,6 +75,7 @@ def train(
     work: Path,
     reporter: Reporter,
     initial_source: str | None = None,
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source`, with its adapter merged, on demonstrations and write a full checkpoint.
@@ -85,7 +106,18 @@ def train(
         train_dataset=Dataset.from_list(rows),
         processing_class=start.tokenizer,
     )
-    counts = run_trainer(trainer, reporter, work, names=NAMES)
+    trainer.pad_id = start.tokenizer.pad_token_id
+    looks = open_looks(
+        config,
+        unseen,
+        trainer,
+        start,
+        lambda seen: encoded(seen, start, config, reporter=reporter),
+        seed=config.seed,
+        work=work,
+        reporter=reporter,
+    )
+    counts = run_trainer(trainer, reporter, work, names=NAMES, looks=looks)
     return finish(
         merged(trained_model(trainer)),
         last_epoch(trainer.state.log_history, NAMES) | counts,
@@ -102,14 +134,24 @@ def train(
 def labelled_rows(
     examples: Sequence[Demonstration], start: Policy, config: SFTConfig, *, reporter: Reporter
 ) -> list[dict[str, Any]]:
-    """Token ids and labels of each demonstration; a prompt's tokens have no label. Says how many were shortened."""
+    """Token ids and labels of each demonstration; a prompt's tokens have no label."""
+    return [
+        {"input_ids": prompt + completion, "labels": [NOT_LEARNT] * len(prompt) + completion}
+        for prompt, completion in encoded(examples, start, config, reporter=reporter)
+    ]
+
+
+def encoded(
+    examples: Sequence[Demonstration], start: Policy, config: SFTConfig, *, reporter: Reporter
+) -> list[tuple[list[int], list[int]]]:
+    """Token ids of prompt and completion of each demonstration. Says how many were shortened."""
     max_length = length_limit(start.model, config.max_length)
     rows, shortened = [], 0
     for example in examples:
         prompt, (completion,), short = encode(
             start.tokenizer, example.prompt, [example.completion], max_length=max_length
         )
-        rows.append({"input_ids": prompt + completion, "labels": [NOT_LEARNT] * len(prompt) + completion})
+        rows.append((prompt, completion))
         shortened += short
     if shortened:
         reporter.log(f"{shortened} of {len(examples)} demonstrations were shortened to {max_length} tokens")

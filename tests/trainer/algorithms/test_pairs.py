@@ -269,10 +269,17 @@ def test_a_run_ends_after_the_epoch_whose_margin_exceeds_the_target(tiny_model_d
     assert result.steps % 3 == 0
     epochs = [recorder.steps[i : i + 3] for i in range(0, result.steps, 3)]
     means = [sum(entry["rewards/margins"] for entry in epoch) / 3 for epoch in epochs]
-    assert means[-1] > 0.3
-    assert all(mean <= 0.3 for mean in means[:-1])
+    aim = DPOConfig(target_margin=0.3).margin_of(12)
+    assert means[-1] > aim
+    assert all(mean <= aim for mean in means[:-1])
     assert any("above the target" in line for line in recorder.lines)
     assert result.metrics["rewards/margins"] == pytest.approx(means[-1])
+
+
+def test_few_pairs_end_at_a_lower_margin():
+    config = DPOConfig(target_margin=4.0)
+    assert [config.margin_of(pairs) for pairs in (2, 18, 50, 500)] == pytest.approx([0.8, 2.4, 4.0, 4.0])
+    assert DPOConfig(target_margin=0.0).margin_of(2) == 0
 
 
 def test_full_training_saves_a_whole_model(tiny_model_dir, tmp_path):

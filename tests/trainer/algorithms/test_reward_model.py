@@ -16,6 +16,7 @@ from trainer import policy as policies
 from trainer.algorithms import pairs as dpo
 from trainer.algorithms import reward_model, reward_scores
 from trainer.algorithms.callbacks import trainer_settings
+from trainer.algorithms.validation import Unseen
 from trainer.configs import DPOConfig, RewardModelConfig
 from trainer.examples import Pair, Ranking, encode
 from trainer.generation import generate
@@ -41,7 +42,7 @@ def train(tiny_model_dir, folder, *, recorder=None, source=None, examples=None, 
         output=folder / "reward_model-0001",
         work=folder / "work",
         reporter=recorder or Recorder(),
-        validation=validation,
+        unseen=Unseen(validation),
         device="cpu",
     )
 
