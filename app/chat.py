@@ -19,10 +19,11 @@ from storage.database import Database
 from storage.errors import Conflict, Invalid, NotFound
 from storage.preferences import record_labeller
 from storage.prompts import Messages, record_prompt
-from storage.tables import Checkpoint, Completion, Conversation, ConversationTurn, Feedback
+from storage.tables import Checkpoint, Completion, Conversation, ConversationTurn, Feedback, Prompt, Split
 from trainer.sampling import Generated, Sampling
 
 TITLE_LENGTH = 60
+OPENER_LENGTH = 50
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,21 @@ class Chat:
         query = select(Conversation).where(Conversation.labeller_id == labeller_id, Conversation.title != "")
         with self._database.read() as session:
             return list(session.exec(query.order_by(col(Conversation.created_at).desc()).limit(limit)))
+
+    def openers(self, count: int = 4) -> list[str]:
+        """Short questions of the project's own prompts, each of another kind, the same every time; none that a person
+        typed."""
+        query = select(Prompt).where(
+            Prompt.split == Split.train, col(Prompt.offered), col(Prompt.source).not_in(["typed", "chat"])
+        )
+        query = query.order_by(col(Prompt.id)).limit(300)
+        with self._database.read() as session:
+            found = list(session.exec(query))
+        by_kind: dict[str, str] = {}
+        for prompt in found:
+            if len(prompt.messages) == 1 and len(text := prompt.messages[0]["content"]) <= OPENER_LENGTH:
+                by_kind.setdefault(prompt.tags[0] if prompt.tags else text, text)
+        return list(by_kind.values())[:count]
 
     def turns(self, conversation_id: str, *, labeller_id: str) -> list[ChatTurn]:
         with self._database.read() as session:

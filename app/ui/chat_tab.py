@@ -121,7 +121,8 @@ class ChatTab:
     def _log(self, conversation: str, turns: list[ChatTurn]) -> str:
         serving = self._application.promotion.serving()
         name = serving.checkpoint.name if serving else ""
-        return render("chat.html", turns=_with_takeovers(turns), current=conversation, served=name)
+        openers = [] if turns else self._application.chat.openers()
+        return render("chat.html", turns=_with_takeovers(turns), current=conversation, served=name, openers=openers)
 
 
 def _live(text: str, checkpoint: str) -> str:

@@ -63,6 +63,8 @@ class EvaluateForm:
             chosen=CHOSEN,
         )
         first = {"candidate": sides[0].id, "baseline": CHOSEN if sides[0].id == INITIAL else INITIAL}
+        if len(evaluations.baselines()) == 1:  # nothing to hold it against yet, which is nobody's mistake
+            return form, render("evaluate_plan.html", plan=None, asked={}, problem="", alone=True), *self._states()
         return form, self._plan({**first, "judge": judges[0].name, "prompts": str(MOST_PROMPTS)}), *self._states()
 
     def plan(self, payload: Payload, request: gr.Request) -> str:
@@ -86,9 +88,9 @@ class EvaluateForm:
             asked = self._asked(payload)
             plan = self._application.evaluations.plan(**asked)
         except (Invalid, NotFound) as error:
-            return render("evaluate_plan.html", plan=None, asked={}, problem=str(error))
+            return render("evaluate_plan.html", plan=None, asked={}, problem=str(error), alone=False)
         pin = plan.rubric.pin if plan.rubric else ""  # the button starts this version, whoever edits it meanwhile
-        return render("evaluate_plan.html", plan=plan, asked=asked | {"rubric": pin}, problem="")
+        return render("evaluate_plan.html", plan=plan, asked=asked | {"rubric": pin}, problem="", alone=False)
 
     def _asked(self, payload: Payload) -> dict[str, Any]:
         """Of the form: texts as they are, the number checked by app/evaluations.py; the rubric only for a judge that

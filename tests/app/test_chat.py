@@ -13,6 +13,8 @@ from app.serving.ticket import Ticket
 from storage.checkpoints import record_project
 from storage.database import Database
 from storage.errors import Conflict, Unavailable
+from storage.prompts import record_prompt
+from storage.tables import Split
 from trainer.decoding import RowUpdate
 from trainer.sampling import Generated, Sampling
 
@@ -62,6 +64,22 @@ async def say(chat: Chat, conversation: str, text: str | None) -> str:
 
 def told(chat: Chat, conversation: str) -> list[str]:
     return [turn.text for turn in chat.turns(conversation, labeller_id=ME)]
+
+
+def test_openers_are_short_questions_of_the_project_each_of_another_kind(chat: Chat, database: Database) -> None:
+    def ask(text: str, tag: str, source: str = "starter", split: Split = Split.train) -> None:
+        messages = [{"role": "user", "content": text}]
+        with database.write() as session:
+            record_prompt(session, messages=messages, source=source, tags=[tag], split=split, offered=True)
+
+    ask("How are you?", "small talk")
+    ask("And you?", "small talk")
+    ask("Why? " * 30, "long")
+    ask("What I told it", "secret", source="typed")
+    ask("Kept for the gate", "gate", split=Split.heldout)
+    ask("Two plus two?", "sum")
+    assert chat.openers() == ["How are you?", "Two plus two?"]
+    assert chat.openers(1) == ["How are you?"]
 
 
 async def test_a_reply_follows_what_was_said_and_another_one_replaces_it(chat: Chat) -> None:

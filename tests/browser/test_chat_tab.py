@@ -40,6 +40,16 @@ def test_a_reply_streams_and_stop_keeps_what_came(world: Any, visit: Any) -> Non
     assert stored.text.startswith("word0 word1") and "word399" not in stored.text
 
 
+def test_an_empty_conversation_offers_questions_and_a_click_asks_one(world: Any, visit: Any) -> None:
+    page = visit(world, "chat").page
+    opener = page.locator("#chat-view .openers button").first
+    text = opener.inner_text()
+    opener.click()
+    expect(page.locator("#chat-view .turn.user .text")).to_have_text(text)
+    expect(page.locator("#chat-view .turn.assistant")).to_have_count(1)
+    expect(page.locator("#chat-view .openers")).to_have_count(0)
+
+
 def test_replies_name_their_checkpoint_and_a_takeover_is_a_line(serve: Any, visit: Any) -> None:
     world = serve(history=True)
     page = visit(world, "chat").page

@@ -99,3 +99,9 @@ def test_people_are_asked_by_a_click_choose_on_the_label_page_and_become_a_point
     state.get_by_role("button", name="Stop").click()
     expect(state).to_contain_text("The others were withdrawn")
     assert watched.console == []
+
+
+def test_a_project_with_nothing_to_compare_is_told_so_without_an_error(world: Any, visit: Any) -> None:
+    page = visit(world, "win-rates").page
+    expect(page.locator("#evaluate-plan")).to_contain_text("only the initial model so far")
+    expect(page.locator("#evaluate-plan .wrong")).to_have_count(0)

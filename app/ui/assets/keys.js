@@ -246,8 +246,14 @@
     if (question && !confirm(question)) return;
     if (action === "regenerate") document.body.classList.add("is-replying");
     if (OPENS.includes(action)) $("#message")?.focus();
-    send(action, payload);
+    if (send(action, payload) && action === "say") saying(payload);
   });
+
+  function saying(payload) {
+    said = payload.text;
+    document.body.classList.add("is-replying");
+    $(".talk .scroller").scrollTop = 0; // the newest words are at the bottom, where it begins
+  }
 
   addEventListener("submit", (event) => {
     const form = event.target.closest?.("form[data-action]");
@@ -258,11 +264,7 @@
     for (const [name, value] of new FormData(form, event.submitter)) payload[name] = value;
     if (action === "say" && !payload.text.trim()) return;
     if (!send(action, payload)) return;
-    if (action === "say") {
-      said = payload.text;
-      document.body.classList.add("is-replying");
-      $(".talk .scroller").scrollTop = 0; // the newest words are at the bottom, where it begins
-    }
+    if (action === "say") saying(payload);
     if (action === "own-prompt") {
       document.body.classList.add("is-writing");
       $(".compare")?.classList.add("is-sending");
