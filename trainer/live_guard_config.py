@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class LiveGuardSettings(BaseModel):
-    """Inherited by the config of every algorithm that samples completions while it trains."""
+    """What every algorithm that samples completions while it trains inherits (`online_fields.py`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

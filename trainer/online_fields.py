@@ -8,11 +8,12 @@ from typing import Literal
 from pydantic import Field
 
 from trainer.base_config import AlgorithmConfig, Epochs, LearningRate
-from trainer.rewards.configs import MOST_TERMS, Rewards, RewardSettings
+from trainer.live_guard_config import LiveGuardSettings
+from trainer.rewards.configs import MOST_TERMS, GoldSettings, Rewards, RewardSettings
 from trainer.rewards.terms import Preferences
 
 
-class Online(RewardSettings, AlgorithmConfig):
+class Online(RewardSettings, GoldSettings, LiveGuardSettings, AlgorithmConfig):
     """A step samples `rollouts` completions of train prompts, scores them with the rewards, and learns from them."""
 
     rewards: Rewards = Field(

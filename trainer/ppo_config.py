@@ -4,12 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from trainer.live_guard_config import LiveGuardSettings
 from trainer.online_fields import Online
-from trainer.rewards.configs import GoldSettings
 
 
-class PPOConfig(Online, GoldSettings, LiveGuardSettings):
+class PPOConfig(Online):
     """Proximal policy optimisation against a reward (Schulman et al. 2017; Ziegler et al. 2019).
 
     A step samples `rollouts` completions, scores them, and makes `ppo_epochs` passes of updates over them.

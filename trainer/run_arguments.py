@@ -25,7 +25,6 @@ from trainer.online_fields import Online
 from trainer.pair_config import PairConfig
 from trainer.ppo_config import PPOConfig
 from trainer.ratings import sides_of
-from trainer.rewards.configs import GoldSettings
 from trainer.run_rewards import RunRewards
 from trainer.stored_references import StoredReferences
 from trainer.validation_fields import LOSS, Looks, Validated
@@ -47,10 +46,9 @@ class RunArguments:
             given["reference_store"] = StoredReferences(self.database)
         if isinstance(config, Online):
             given["reward"] = self.rewards.composed(config, config, self.data.pairs)
+            given["gold"] = self.rewards.gold(config, config, self.data.pairs)
         elif isinstance(config, Worth):
             given["reward"] = self.rewards.named(config.reward, max_length=config.max_length)
-        if isinstance(config, GoldSettings):
-            given["gold"] = self.rewards.gold(config, config, self.data.pairs)
         if isinstance(config, PPOConfig):
             given["demonstrations"] = self.data.demonstrations
         if isinstance(config, Looks):

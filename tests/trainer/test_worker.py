@@ -151,15 +151,20 @@ def test_a_ppo_run_with_rules_as_reward_fits_nothing(project: TrainingProject) -
     assert "rewards/length/mean" in checkpoint_of(project, run.id).metrics
 
 
-def test_a_ppo_run_that_its_guards_stop_has_failed_with_the_reason_and_no_checkpoint(project: TrainingProject) -> None:
-    settings = {"max_steps": 30, "rollouts": 64, "batch_size": 32, "max_new_tokens": 6, "adapter": "full", "kl": 1e-6}
+@pytest.mark.parametrize(
+    ("method", "loose"), [("ppo", {"kl": 1e-6}), ("rloo", {"kl": 0.0}), ("online_dpo", {"beta": 1e-3})]
+)
+def test_a_run_that_its_guards_stop_has_failed_with_the_reason_and_no_checkpoint(
+    project: TrainingProject, method: str, loose: dict[str, float]
+) -> None:
+    settings = {"max_steps": 30, "rollouts": 64, "batch_size": 32, "max_new_tokens": 6, "adapter": "full", **loose}
     settings |= {
         "rewards": '{"kind": "match", "must": ["a"], "ignore_case": false}',
         "gold": "length",
         "z_score": False,
     }
     settings |= {"filters": '{"script": false, "repetition": false, "shortest": 0}', "guard_patience": 2}
-    run = work(project, project.queue("ppo", learning_rate=1e-2, **settings))
+    run = work(project, project.queue(method, learning_rate=1e-2, **settings))
     assert run.status is RunStatus.failed and run.checkpoint_id is None
     assert run.error is not None and run.error.startswith("Stopped by its guards at step ")
     with project.database.read() as session:

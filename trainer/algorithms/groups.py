@@ -22,6 +22,7 @@ from trl.trainer.grpo_config import GRPOConfig as TRLGRPOConfig
 from trl.trainer.rloo_config import RLOOConfig as TRLRLOOConfig
 
 from trainer.algorithms.actor_critic import ActorCritic
+from trainer.algorithms.appraisal import open_appraiser
 from trainer.algorithms.callbacks import (
     TrainResult,
     finish_policy,
@@ -33,14 +34,14 @@ from trainer.algorithms.callbacks import (
     trainer_settings,
 )
 from trainer.algorithms.online import fitting, held_to, planned_steps
-from trainer.algorithms.own_rollouts import GRPO, NAMES, RLOO, STATISTICS, ByStep
+from trainer.algorithms.own_rollouts import GRPO, NAMES, RLOO, STATE, ByStep
 from trainer.algorithms.rollouts import Roller, questions_of
 from trainer.algorithms.start import open_start, trainable
 from trainer.examples import Question
 from trainer.online_config import GroupConfig, GRPOConfig, RLOOConfig
 from trainer.reporter import Reporter
 from trainer.rewards.base import Reward
-from trainer.rewards.composition import Composition
+from trainer.rewards.gold import Gold
 from trainer.sampling import Sampling
 
 
@@ -53,14 +54,15 @@ def train(
     output: Path,
     work: Path,
     reporter: Reporter,
+    gold: Gold | None = None,
     reference_source: str | None = None,
     initial_source: str | None = None,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on `examples` to please `reward`, and write the checkpoint `output`.
 
-    Sources and `work` as in `pairs.train`. Raises Stopped, InvariantViolated, ValueError for no examples,
-    CorruptCheckpoint.
+    Sources and `work` as in `pairs.train`. `gold`: rewards that are measured and not learnt from. Raises Stopped,
+    InvariantViolated, GuardTripped, ValueError for no examples, CorruptCheckpoint.
     """
     if (done := finished_result(work, output)) is not None:
         return done
@@ -71,15 +73,17 @@ def train(
     set_seed(config.seed)
     model, tokenizer = trainable(start, config), start.base.tokenizer
     sampling = Sampling(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
-    roller = Roller(ActorCritic(model), tokenizer, None, sampling, config.batch_size, reporter.should_stop)
+    apart = config.adapter == "bottleneck" and config.kl > 0  # TRL can switch off PEFT's adapters only
+    held = held_to(start, config, device, apart=apart)
+    reference = None if held is None else ActorCritic(held.model)
+    roller = Roller(ActorCritic(model), tokenizer, reference, sampling, config.batch_size, reporter.should_stop)
     questions = fitting(examples, roller, reporter)
     steps = planned_steps(config, len(questions))
     trainer = _open(config, model, tokenizer, _rows(questions, steps, config), work, steps)
-    apart = config.adapter == "bottleneck"  # TRL can switch off PEFT's adapters only
-    held = held_to(start, config, device, apart=apart) if config.kl else None
-    trainer.prepare(config, roller, questions, reward, held, starts_at_reference=start.is_reference)
-    if (save := last_complete_save(work)) is not None and isinstance(reward, Composition):
-        reward.restore(json.loads((save / STATISTICS).read_text()))
+    appraiser = open_appraiser(config, roller, questions, reward, gold, work, reporter, group=config.group_size)
+    trainer.prepare(config, roller, questions, appraiser, held, starts_at_reference=start.is_reference)
+    if (save := last_complete_save(work)) is not None:
+        appraiser.restore(json.loads((save / STATE).read_text()))
     counts = run_trainer(trainer, ByStep(reporter, trainer), work, names=NAMES)
     told = [numbers(entry, NAMES) for entry in trainer.state.log_history if "loss" in entry][-1]
     metrics = {name: value for name, value in told.items() if name not in ("epoch", "step")} | counts

@@ -1,9 +1,10 @@
 """Live guards on rollouts: the initial model's completions they compare with, sampled once and kept with the run.
 
-    guards = open_guards(config, roller, questions, work, reporter)
+    guards = open_guards(config, roller, questions, work, reporter, seed=config.seed)
     metrics |= guards.look(step, seen(rollouts), reward=...)      # trainer/live_guards.py
 
-Left out: what guards measure and when they trip (trainer/live_guards.py).
+Left out: what guards measure and when they trip (trainer/live_guards.py), and what completions are worth
+(`appraisal.py`).
 """
 
 import json
@@ -33,12 +34,16 @@ def open_guards(
     reporter: Reporter,
     *,
     seed: int,
+    each: int = 1,
 ) -> LiveGuards:
-    """The guards of a run. A resumed one finds in `work` what it compared with before. Raises Stopped."""
+    """The guards of a run that shows them `each` completions of a prompt at a time; of the initial model's as many.
+
+    A resumed one finds in `work` what it compared with before. Raises Stopped.
+    """
     kept = work / FILE
     if not together.agreed(kept.exists(), roller.actor.model.device):
         reporter.stage("sampling the initial model for the guards")
-        asked = questions_of(questions, first=0, count=WINDOW, seed=seed)
+        asked = [q for q in questions_of(questions, first=0, count=WINDOW // each, seed=seed) for _ in range(each)]
         seeds = [random.Random(f"{seed}:{number}:guards").randrange(2**31) for number in range(WINDOW)]
         rows = [[prompt, asdict(sample)] for prompt, sample in seen(roller.roll_reference(asked, seeds))]
         if is_main():

@@ -1,15 +1,14 @@
-"""What the methods share that learn from their own completions: prompts that fit, what these are worth, and the loop.
+"""What the methods share that learn from their own completions: prompts that fit, what they are held to, and the loop.
 
 What a step samples follows from the seed of the run and the step's number, so a run resumes at the step after its last
-save. Leaves out what a step learns (`ppo_step.py`, `groups.py`, `online_dpo.py`) and sampling (`rollouts.py`).
+save. Leaves out what a step learns (`ppo_step.py`, `groups.py`, `online_dpo.py`), sampling (`rollouts.py`) and what
+completions are worth (`appraisal.py`).
 """
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
-
-import torch
 
 from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
@@ -23,8 +22,6 @@ from trainer.examples import Question
 from trainer.online_fields import Online
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Reporter, Stopped
-from trainer.rewards.base import Reward
-from trainer.rewards.composition import Composition
 from trainer.tensors import disable_dropout
 
 
@@ -71,23 +68,6 @@ def fitting(questions: Sequence[Question], roller: Roller, reporter: Reporter) -
     if len(fitted) < len(questions):
         reporter.log(f"{len(questions) - len(fitted)} of {len(questions)} prompts are too long and were left out")
     return fitted
-
-
-def worth(
-    reward: Reward, questions: Sequence[Question], texts: Sequence[str], ended: torch.Tensor
-) -> tuple[list[float | None], dict[str, float]]:
-    """What each completion is worth, and the metrics of a reward that is composed.
-
-    Raises ValueError for a reward that gives another number of scores, and what the reward raises.
-    """
-    given = [q.prompt for q in questions], texts, [q.reference for q in questions]
-    if isinstance(reward, Composition):
-        scored = reward.score(*given, ended=ended.tolist())
-        return scored.rewards, scored.metrics
-    found = list(reward(*given))
-    if len(found) != len(texts):
-        raise ValueError(f"the reward gave {len(found)} scores for {len(texts)} completions")
-    return found, {}
 
 
 def check_start(rollouts: Rollouts, model: Any) -> None:

@@ -24,8 +24,10 @@ from transformers import set_seed
 from trainer.adapters import counts_sentence, parameter_counts
 from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
+from trainer.algorithms.appraisal import Appraiser, open_appraiser
 from trainer.algorithms.callbacks import InvariantViolated, TrainResult, finish_policy, finished_result
-from trainer.algorithms.online import check_start, fitting, follow, reference_of, worth
+from trainer.algorithms.guarding import seen
+from trainer.algorithms.online import check_start, fitting, follow, reference_of
 from trainer.algorithms.reference import allowed_difference, autocast
 from trainer.algorithms.rollouts import Roller, Rollouts, questions_of, seeds_of
 from trainer.algorithms.start import open_start, trainable
@@ -36,7 +38,7 @@ from trainer.losses.token_rewards import penalise_missing_end
 from trainer.online_config import OnlineDPOConfig
 from trainer.reporter import Reporter, Stopped
 from trainer.rewards.base import Reward
-from trainer.rewards.composition import Composition
+from trainer.rewards.gold import Gold
 from trainer.sampling import Sampling
 
 GRADIENT_NORM = 1.0
@@ -54,9 +56,15 @@ class OnlineDPO:
     """The run's state, and one step of it."""
 
     def __init__(
-        self, config: OnlineDPOConfig, roller: Roller, reward: Reward, reporter: Reporter, *, starts_at_reference: bool
+        self,
+        config: OnlineDPOConfig,
+        roller: Roller,
+        appraiser: Appraiser,
+        reporter: Reporter,
+        *,
+        starts_at_reference: bool,
     ) -> None:
-        self.config, self.roller, self.reward, self.reporter = config, roller, reward, reporter
+        self.config, self.roller, self.appraiser, self.reporter = config, roller, appraiser, reporter
         self.actor = roller.actor
         self.starts_at_reference = starts_at_reference
         self.weights = [p for p in self.actor.model.parameters() if p.requires_grad]
@@ -66,7 +74,7 @@ class OnlineDPO:
     def step(self, questions: Sequence[Question], *, rate: float) -> dict[str, float]:
         """Sample two of each, score, pair and learn once, at the learning rate `rate`; the metrics.
 
-        Raises InvariantViolated, Stopped, ValueError for a reward of another length.
+        Raises InvariantViolated, Stopped, GuardTripped, ValueError for a reward of another length.
         """
         seed, prompts = self.config.seed, self.config.rollouts // 2
         asked = questions_of(questions, first=self.steps * prompts, count=prompts, seed=seed)
@@ -74,24 +82,25 @@ class OnlineDPO:
         rolled = self.roller.roll([question for question in asked for _ in range(2)], seeds)
         if self.steps == 0 and self.starts_at_reference:
             check_start(rolled, self.actor.model)
-        found, metrics = worth(self.reward, rolled.questions, rolled.texts, rolled.ended)
+        found, metrics = self.appraiser.worth(rolled.questions, rolled.texts, rolled.ended)
         scores = torch.tensor([math.nan if one is None else one for one in found])
         scores = penalise_missing_end(scores, rolled.ended, penalty=self.config.missing_end_penalty, mode="subtract")
         pairs = pairs_of(rolled.texts, scores.tolist(), least_gap=self.config.least_gap)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        metrics |= self._learn(rolled, pairs) if pairs else {}
-        self.steps += 1
         known = scores[~scores.isnan()]
         apart = masked_sum(rolled.old.logprobs - rolled.reference, rolled.old.mask)
-        return metrics | {
+        metrics |= {
             "objective/scores": float(known.mean()) if len(known) else 0.0,
             "objective/kl": float(apart.mean()),
             "pairs/decided": len(pairs) / prompts,
             "tokens/length": float(rolled.old.mask.sum(dim=1).mean()),
             "val/ended": float(rolled.ended.float().mean()),
-            "lr": rate,
         }
+        metrics |= self.appraiser.look(self.steps + 1, seen(rolled), metrics)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        metrics |= self._learn(rolled, pairs) if pairs else {}
+        self.steps += 1
+        return metrics | {"lr": rate}
 
     def _learn(self, rollouts: Rollouts, pairs: Sequence[OwnPair]) -> dict[str, float]:
         """Passes of updates over the pairs; means of the metrics over all updates."""
@@ -167,7 +176,7 @@ class OnlineDPO:
         return {
             "weights": {name: p.detach() for name, p in named if p.requires_grad},
             "optimizer": self.optimizer.state_dict(),
-            "reward": self.reward.state() if isinstance(self.reward, Composition) else None,
+            "appraiser": self.appraiser.state(),
             "steps": self.steps,
         }
 
@@ -178,8 +187,7 @@ class OnlineDPO:
             if p.requires_grad:
                 p.copy_(state["weights"][name])
         self.optimizer.load_state_dict(state["optimizer"])
-        if isinstance(self.reward, Composition):
-            self.reward.restore(state["reward"])
+        self.appraiser.restore(state["appraiser"])
         self.steps = state["steps"]
 
 
@@ -205,14 +213,15 @@ def train(
     output: Path,
     work: Path,
     reporter: Reporter,
+    gold: Gold | None = None,
     reference_source: str | None = None,
     initial_source: str | None = None,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on `examples` to please `reward`, and write the checkpoint `output`.
 
-    Sources and `work` as in `pairs.train`. Raises Stopped, InvariantViolated, ValueError for no examples,
-    CorruptCheckpoint.
+    Sources and `work` as in `pairs.train`. `gold`: rewards that are measured and not learnt from. Raises Stopped,
+    InvariantViolated, GuardTripped, ValueError for no examples, CorruptCheckpoint.
     """
     if (done := finished_result(work, output)) is not None:
         return done
@@ -226,8 +235,10 @@ def train(
     sampling = Sampling(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
     held = reference_of(start, config, device)
     roller = Roller(actor, tokenizer, held, sampling, 2 * config.batch_size, reporter.should_stop)
-    run = OnlineDPO(config, roller, reward, reporter, starts_at_reference=start.is_reference)
+    asked = fitting(examples, roller, reporter)
+    appraiser = open_appraiser(config, roller, asked, reward, gold, work, reporter, group=2)
+    run = OnlineDPO(config, roller, appraiser, reporter, starts_at_reference=start.is_reference)
     counts = parameter_counts(actor.model)
     reporter.log(counts_sentence(counts))
-    metrics = follow(run, fitting(examples, roller, reporter), work, reporter) | counts
+    metrics = follow(run, asked, work, reporter) | counts
     return finish_policy(actor.model, metrics, run.steps, start, config, work=work, output=output)

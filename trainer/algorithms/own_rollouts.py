@@ -17,20 +17,20 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_trainer import RLOOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
+from trainer.algorithms.appraisal import Appraiser
 from trainer.algorithms.callbacks import InvariantViolated
-from trainer.algorithms.online import worth
+from trainer.algorithms.guarding import seen
 from trainer.algorithms.reference import allowed_difference
 from trainer.algorithms.rollouts import Roller, seeds_of
 from trainer.examples import Question
 from trainer.generation import complete
+from trainer.guard_results import Sample
 from trainer.losses.token_rewards import penalise_missing_end
 from trainer.online_config import GroupConfig
 from trainer.policy import Policy
 from trainer.reporter import Reporter, Stopped
-from trainer.rewards.base import Reward
-from trainer.rewards.composition import Composition
 
-STATISTICS = "rewards.json"
+STATE = "appraiser.json"
 NAMES = {  # TRL's metrics under the names that PPO's have
     "reward": "objective/scores",
     "reward_std": "objective/scores_std",
@@ -60,13 +60,13 @@ class OwnRollouts:
         config: GroupConfig,
         roller: Roller,
         questions: Sequence[Question],
-        reward: Reward,
+        appraiser: Appraiser,
         held: Policy | None,
         *,
         starts_at_reference: bool,
     ) -> None:
         """What TRL's constructor has no argument for. `held` None is the base under the adapter."""
-        self.config, self.roller, self.questions, self.worth = config, roller, questions, reward
+        self.config, self.roller, self.questions, self.appraiser = config, roller, questions, appraiser
         self.starts_at_reference = starts_at_reference
         self.beta = config.kl  # not given to the constructor, which would load a reference of its own
         self.ref_model = None
@@ -108,19 +108,27 @@ class OwnRollouts:
         return (ids, None) if self.gives_logprobs else ids
 
     def worth_of(self, *, number: list[int], log_metric: Any, **unused: Any) -> list[float | None]:
-        """TRL's reward function: of the completions just made."""
-        mine = [(n, made.text, made.finish_reason == "stop") for n, made in zip(number, self.made, strict=True)]
-        everyone: list[tuple[int, str, bool]] = gather_object(mine)  # the statistics of rewards are of all processes
-        ended = torch.tensor([one[2] for one in everyone])
-        texts = [one[1] for one in everyone]
-        found, told = worth(self.worth, [self.questions[one[0]] for one in everyone], texts, ended)
-        for name, value in told.items():
-            log_metric(name, value)
-        log_metric("val/ended", float(ended.float().mean()))
+        """TRL's reward function: of the completions just made. Raises GuardTripped, Stopped."""
+        mine = self.roller.scored([self.questions[n] for n in number], self.made)
+        # rewards' statistics and guards are of all processes
+        asked: list[int] = gather_object(number)
+        rollouts: list[tuple[str, Sample]] = gather_object(seen(mine))
+        samples = [sample for _, sample in rollouts]
+        ended = torch.tensor([not sample.hit_limit for sample in samples])
+        texts = [sample.text for sample in samples]
+        found, told = self.appraiser.worth([self.questions[n] for n in asked], texts, ended)
         known = torch.tensor([float("nan") if one is None else one for one in found])
         marked = penalise_missing_end(known, ended, penalty=self.config.missing_end_penalty, mode="subtract")
-        begin = self.accelerator.process_index * len(mine)
-        return [None if one != one else one for one in marked.tolist()[begin : begin + len(mine)]]
+        told |= {
+            "objective/kl": sum(sample.logprob - sample.initial_logprob for sample in samples) / len(samples),
+            "val/ended": float(ended.float().mean()),
+        }
+        scores = {"objective/scores": float(marked.nanmean())}  # TRL tells it, too
+        told |= self.appraiser.look(self.rolled + 1, rollouts, told | scores)
+        for name, value in told.items():
+            log_metric(name, value)
+        begin = self.accelerator.process_index * len(number)
+        return [None if one != one else one for one in marked.tolist()[begin : begin + len(number)]]
 
     def training_step(self, *given: Any, **named: Any) -> Any:
         if not self.between_steps and self.roller.should_stop():
@@ -167,9 +175,9 @@ class OwnRollouts:
 
     def _save_checkpoint(self, *given: Any, **named: Any) -> None:
         super()._save_checkpoint(*given, **named)  # type: ignore[misc]
-        if isinstance(self.worth, Composition) and self.accelerator.is_main_process:
+        if self.accelerator.is_main_process:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            (folder / STATISTICS).write_text(json.dumps(self.worth.state()))
+            (folder / STATE).write_text(json.dumps(self.appraiser.state()))
 
 
 class RLOO(OwnRollouts, RLOOTrainer):  # type: ignore[misc]

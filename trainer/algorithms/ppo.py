@@ -17,8 +17,8 @@ from transformers import set_seed
 from trainer.adapters import counts_sentence, parameter_counts
 from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
+from trainer.algorithms.appraisal import open_appraiser
 from trainer.algorithms.callbacks import TrainResult, finish_policy, finished_result
-from trainer.algorithms.guarding import open_guards
 from trainer.algorithms.online import fitting, follow, reference_of
 from trainer.algorithms.ppo_step import PPO
 from trainer.algorithms.rollouts import Roller
@@ -74,12 +74,10 @@ def train(
     run = PPO(
         config,
         roller,
-        reward,
+        open_appraiser(config, roller, asked, reward, gold, work, reporter),
         reporter,
         [(one.prompt, one.completions[0]) for one in shown],
-        open_guards(config, roller, asked, work, reporter, seed=config.seed),
         starts_at_reference=start.is_reference,
-        gold=gold,
     )
     counts = parameter_counts(actor.model)
     reporter.log(counts_sentence(counts))

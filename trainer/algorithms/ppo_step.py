@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from trainer.algorithms import together
+from trainer.algorithms.appraisal import Appraiser
 from trainer.algorithms.callbacks import InvariantViolated
 from trainer.algorithms.guarding import seen
-from trainer.algorithms.online import check_start, worth
+from trainer.algorithms.online import check_start
 from trainer.algorithms.reference import allowed_difference, autocast
 from trainer.algorithms.rollouts import Roller, Rollouts, questions_of, seeds_of
 from trainer.examples import Question
-from trainer.live_guards import LiveGuards
 from trainer.losses.clipped import policy_loss, value_loss
 from trainer.losses.kl_control import AdaptiveKL, FixedKL
 from trainer.losses.likelihood import masked_mean, masked_sum, token_nll
@@ -28,9 +28,6 @@ from trainer.losses.normalisation import RunningMoments, whiten
 from trainer.losses.token_rewards import Advantages, gae, kl_per_token, penalise_missing_end, shaped_rewards
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Reporter, Stopped
-from trainer.rewards.base import Reward
-from trainer.rewards.composition import Composition
-from trainer.rewards.gold import Gold
 from trainer.tensors import token_logprobs
 
 GRADIENT_NORM = 1.0
@@ -53,18 +50,15 @@ class PPO:
         self,
         config: PPOConfig,
         roller: Roller,
-        reward: Reward,
+        appraiser: Appraiser,
         reporter: Reporter,
         demonstrations: Sequence[tuple[list[int], list[int]]],
-        guards: LiveGuards,
         *,
         starts_at_reference: bool,
-        gold: Gold | None = None,
     ) -> None:
-        self.config, self.roller, self.reward, self.reporter = config, roller, reward, reporter
+        self.config, self.roller, self.appraiser, self.reporter = config, roller, appraiser, reporter
         self.actor = roller.actor
         self.demonstrations = demonstrations
-        self.guards, self.gold = guards, gold
         self.starts_at_reference = starts_at_reference
         self.weights = [p for p in self.actor.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, lr=config.learning_rate, eps=1e-5, weight_decay=0.0)
@@ -83,15 +77,13 @@ class PPO:
         seed = self.config.seed
         asked = questions_of(questions, first=first, count=self.config.rollouts, seed=seed)
         rolled = self.roller.roll(asked, seeds_of(first=first, count=len(asked), seed=seed))
-        found, told = worth(self.reward, rolled.questions, rolled.texts, rolled.ended)
-        told |= self._measured(rolled)
+        found, told = self.appraiser.worth(rolled.questions, rolled.texts, rolled.ended)
         rollouts, scores = self._scored(rolled, found)
         if self.steps == 0 and self.starts_at_reference:
             check_start(rollouts, self.actor.model)
         experience, metrics = self._experience(rollouts, scores)
         metrics |= told
-        reward = metrics["objective/scores"]
-        metrics |= self.guards.look(self.steps + 1, seen(rolled), reward=reward, metrics=metrics)
+        metrics |= self.appraiser.look(self.steps + 1, seen(rolled), metrics)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         metrics |= self._learn(rollouts, experience)
@@ -102,13 +94,6 @@ class PPO:
         return metrics | {"lr": rate, "episode": float(first + len(asked))}
 
     # ------------------------------------------------------------------------------------------ experience
-
-    def _measured(self, rollouts: Rollouts) -> dict[str, float]:
-        """The metrics of the gold rewards."""
-        asked = rollouts.questions
-        if self.gold is None:
-            return {}
-        return self.gold.measure([q.prompt for q in asked], rollouts.texts, [q.reference for q in asked])
 
     def _scored(self, rollouts: Rollouts, found: Sequence[float | None]) -> tuple[Rollouts, Tensor]:
         """The rollouts that have a score, and those scores, [N]."""
@@ -280,8 +265,7 @@ class PPO:
             "optimizer": self.optimizer.state_dict(),
             "kl": self.kl.coefficient,
             "moments": asdict(self.moments),
-            "reward": self.reward.state() if isinstance(self.reward, Composition) else None,
-            "guards": self.guards.state(),
+            "appraiser": self.appraiser.state(),
             "steps": self.steps,
         }
 
@@ -294,7 +278,5 @@ class PPO:
         self.optimizer.load_state_dict(state["optimizer"])
         target = self.config.kl_target
         self.kl = AdaptiveKL(state["kl"], target, self.config.kl_horizon) if target else FixedKL(state["kl"])
-        if isinstance(self.reward, Composition):
-            self.reward.restore(state["reward"])
-        self.guards.restore(state["guards"])
+        self.appraiser.restore(state["appraiser"])
         self.moments, self.steps = RunningMoments(**state["moments"]), state["steps"]

@@ -19,7 +19,7 @@ from trainer.generation import generate
 from trainer.policy import Policy
 from trainer.prompting import PromptError, fit_messages, position_limit
 from trainer.reporter import Stopped
-from trainer.sampling import Sampling
+from trainer.sampling import Generated, Sampling
 from trainer.tensors import CPU_TOKENS, Rows, pad_rows, passes
 
 PASS_TOKENS = 4 * CPU_TOKENS  # a step makes dozens of passes, and each has a cost of its own
@@ -84,6 +84,13 @@ class Roller:
         made = together.collected(mine)
         if self.should_stop():
             raise Stopped("stopped while completions were sampled; the run can be resumed")
+        return self._scored(writer, questions, made)
+
+    def scored(self, questions: Sequence[Question], made: Sequence[Generated]) -> Rollouts:
+        """What the actor has made of each question elsewhere, as `roll` gives it. Raises Stopped."""
+        return self._scored(self.actor, questions, made)
+
+    def _scored(self, writer: ActorCritic, questions: Sequence[Question], made: Sequence[Generated]) -> Rollouts:
         rows = [(self.fitted(q), list(g.token_ids)) for q, g in zip(questions, made, strict=True)]
         old = self.score(writer, rows)
         if self.reference is None:

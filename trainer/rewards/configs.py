@@ -109,7 +109,7 @@ class RewardSettings(Options):
 
 
 class GoldSettings(Options):
-    """What an algorithm inherits whose chart of over-optimisation is to show rewards that it does not learn from."""
+    """What an algorithm that samples completions while it trains inherits: rewards that it does not learn from."""
 
     gold: GoldRewards = Field(
         (),

@@ -83,7 +83,7 @@ class StopsInStep(Recorder):
 @BOTH
 def test_it_climbs_its_reward(tiny_model_dir: Path, tmp_path: Path, method: str) -> None:
     recorder = Recorder()
-    settings = {"adapter": "full", "max_steps": 8, "rollouts": 48, "batch_size": 24, "kl": 0.01}
+    settings = {"adapter": "full", "max_steps": 8, "rollouts": 48, "batch_size": 24, "kl": 0.01, "guards": "watch"}
     train(tiny_model_dir, tmp_path, method, recorder=recorder, **settings)
     scores = [metrics["objective/scores"] for metrics in recorder.steps]
     assert scores[-1] > scores[0] + 0.1

@@ -72,7 +72,7 @@ def test_the_better_of_two_is_chosen_and_ties_are_left_out() -> None:
 
 def test_it_climbs_its_reward(tiny_model_dir: Path, tmp_path: Path) -> None:
     recorder = Recorder()
-    settings = {"adapter": "full", "max_steps": 8, "rollouts": 48, "batch_size": 12}
+    settings = {"adapter": "full", "max_steps": 8, "rollouts": 48, "batch_size": 12, "guards": "watch"}
     train(tiny_model_dir, tmp_path, recorder=recorder, **settings)
     scores = [metrics["objective/scores"] for metrics in recorder.steps]
     assert scores[-1] > scores[0] + 0.1
