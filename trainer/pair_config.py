@@ -4,7 +4,6 @@
 settings are in `trainer/configs.py`, the losses in `trainer/losses`.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,11 +14,11 @@ from trainer.base_config import LearningRate
 from trainer.losses.names import PairLossName
 from trainer.validation_fields import Validated
 
-ENOUGH = 50
+ENOUGH = 40
 """Pairs with which the target margin counts in full."""
 TARGET = (
     "Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off. Under "
-    f"{ENOUGH} pairs it is lowered by the root of their share of {ENOUGH}."
+    f"{ENOUGH} pairs it is lowered to their share of {ENOUGH}."
 )
 
 
@@ -34,7 +33,7 @@ class PairConfig(Validated):
 
     def margin_of(self, pairs: int) -> float:
         """The margin at which a run on so many pairs ends: few are learnt by heart long before they are understood."""
-        return self.target_margin * min(1.0, math.sqrt(pairs / ENOUGH))
+        return self.target_margin * min(1.0, pairs / ENOUGH)
 
     @property
     @abstractmethod

@@ -278,7 +278,7 @@ def test_a_run_ends_after_the_epoch_whose_margin_exceeds_the_target(tiny_model_d
 
 def test_few_pairs_end_at_a_lower_margin():
     config = DPOConfig(target_margin=4.0)
-    assert [config.margin_of(pairs) for pairs in (2, 18, 50, 500)] == pytest.approx([0.8, 2.4, 4.0, 4.0])
+    assert [config.margin_of(pairs) for pairs in (2, 10, 40, 500)] == pytest.approx([0.2, 1.0, 4.0, 4.0])
     assert DPOConfig(target_margin=0.0).margin_of(2) == 0
 
 
