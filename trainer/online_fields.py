@@ -11,9 +11,10 @@ from trainer.base_config import AlgorithmConfig, Epochs, LearningRate
 from trainer.live_guard_config import LiveGuardSettings
 from trainer.rewards.configs import MOST_TERMS, GoldSettings, Rewards, RewardSettings
 from trainer.rewards.terms import Preferences
+from trainer.validation_fields import Looks
 
 
-class Online(RewardSettings, GoldSettings, LiveGuardSettings, AlgorithmConfig):
+class Online(RewardSettings, GoldSettings, LiveGuardSettings, Looks, AlgorithmConfig):
     """A step samples `rollouts` completions of train prompts, scores them with the rewards, and learns from them."""
 
     rewards: Rewards = Field(
@@ -33,6 +34,12 @@ class Online(RewardSettings, GoldSettings, LiveGuardSettings, AlgorithmConfig):
     )
     batch_size: int = Field(16, ge=1, le=4096, description="Completions in one forward pass.")
     save_steps: int = Field(5, ge=1, le=1_000_000, description="Rollout batches between two saves.")
+    validate_every: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Steps between two looks at the mean reward of completions of 64 validation prompts; 0: none.",
+    )
     rollouts: int = Field(64, ge=2, le=65_536, description="Completions sampled for one step.")
     max_new_tokens: int = Field(64, ge=1, le=16_384, description="Tokens after which a completion is cut off.")
     temperature: float = Field(1.0, gt=0, le=10, description="At which completions are sampled, and judged likely.")

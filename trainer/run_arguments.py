@@ -9,7 +9,7 @@ from typing import Any
 
 from storage.database import Database
 from storage.tables import TrainingRun
-from trainer.algorithms.validation import Unseen
+from trainer.algorithms.validation import NOTHING, Unseen
 from trainer.base_config import AlgorithmConfig
 from trainer.configs import OfflineConfig, SFTConfig
 from trainer.dataset import (
@@ -64,6 +64,8 @@ class RunArguments:
 
     def _unseen(self, config: Looks) -> Unseen:
         """Pairs of validation prompts as the run's own examples are; the reward that it is judged by, and prompts."""
+        if isinstance(config, Online):
+            return Unseen(questions=validation_questions(self.database)) if config.validate_every else NOTHING
         examples: Sequence[Any] = validation_pairs(self.database, self.run)
         if isinstance(config, SFTConfig):
             examples = demonstrations_of(examples)

@@ -184,7 +184,9 @@ def run_trainer(
     trainer.train(resume_from_checkpoint=None if save is None else str(save))
     if callback.stopped:
         raise Stopped(f"stopped on request after step {trainer.state.global_step}; the run can be resumed")
-    return counts | (looks.close(trainer.state.global_step, trained_model(trainer)) if looks is not None else {})
+    if looks is None:
+        return counts
+    return counts | looks.close(trainer.state.global_step // looks.each, trained_model(trainer))
 
 
 def last_complete_save(work: Path) -> Path | None:

@@ -33,10 +33,11 @@ from trainer.algorithms.callbacks import (
     trained_model,
     trainer_settings,
 )
-from trainer.algorithms.online import fitting, held_to, planned_steps
+from trainer.algorithms.online import fitting, held_to, open_own_looks, planned_steps
 from trainer.algorithms.own_rollouts import GRPO, NAMES, RLOO, STATE, ByStep
 from trainer.algorithms.rollouts import Roller, questions_of
 from trainer.algorithms.start import open_start, trainable
+from trainer.algorithms.validation import NOTHING, Unseen
 from trainer.examples import Question
 from trainer.online_config import GroupConfig, GRPOConfig, RLOOConfig
 from trainer.reporter import Reporter
@@ -57,6 +58,7 @@ def train(
     gold: Gold | None = None,
     reference_source: str | None = None,
     initial_source: str | None = None,
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on `examples` to please `reward`, and write the checkpoint `output`.
@@ -84,7 +86,9 @@ def train(
     trainer.prepare(config, roller, questions, appraiser, held, starts_at_reference=start.is_reference)
     if (save := last_complete_save(work)) is not None:
         appraiser.restore(json.loads((save / STATE).read_text()))
-    counts = run_trainer(trainer, ByStep(reporter, trainer), work, names=NAMES)
+    looks = open_own_looks(config, unseen, reward, start.base, model, work=work, reporter=reporter, each=config.updates)
+    counts = run_trainer(trainer, ByStep(reporter, trainer), work, names=NAMES, looks=looks)
+    steps = trainer.state.global_step // config.updates
     told = [numbers(entry, NAMES) for entry in trainer.state.log_history if "loss" in entry][-1]
     metrics = {name: value for name, value in told.items() if name not in ("epoch", "step")} | counts
     return finish_policy(trained_model(trainer), metrics, steps, start, config, work=work, output=output)

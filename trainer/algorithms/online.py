@@ -7,6 +7,7 @@ completions are worth (`appraisal.py`).
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +19,12 @@ from trainer.algorithms.reference import allowed_difference
 from trainer.algorithms.rollout_state import load_state, save_state
 from trainer.algorithms.rollouts import Roller, Rollouts
 from trainer.algorithms.start import Start
+from trainer.algorithms.validation import Unseen, Validation, open_text_looks
 from trainer.examples import Question
 from trainer.online_fields import Online
 from trainer.policy import Policy, load_policy
 from trainer.reporter import Reporter, Stopped
+from trainer.rewards.base import Reward
 from trainer.tensors import disable_dropout
 
 
@@ -80,15 +83,22 @@ def check_start(rollouts: Rollouts, model: Any) -> None:
         )
 
 
-def follow(run: Stepping, questions: Sequence[Question], work: Path, reporter: Reporter) -> dict[str, float]:
-    """All steps of the run, from its last save on; the metrics of the last one. Raises like the run's `step`."""
+def follow(
+    run: Stepping, questions: Sequence[Question], work: Path, reporter: Reporter, looks: Validation | None = None
+) -> dict[str, float]:
+    """All steps of the run, from its last save on, or until its looks end it; the metrics of the last one.
+
+    The model is that of the last step, or of the best look where the settings keep that. Raises like the run's `step`.
+    """
     config, total = run.config, planned_steps(run.config, len(questions))
     if (state := load_state(work)) is not None:
         run.restore(state)
         reporter.log(f"resuming from step {run.steps}")
     metrics: dict[str, float] = {} if state is None else state["metrics"]
-    while run.steps < total:
+    while run.steps < total and not (looks and looks.ends(run.steps)):
         metrics = run.step(questions, rate=rate_of(config, run.steps, total))
+        if looks and looks.due(run.steps, total):
+            metrics |= looks.look(run.steps, run.actor.model)
         if is_main():
             reporter.step(run.steps, total, metrics)
         stopping = together.agreed(reporter.should_stop(), run.actor.model.device)
@@ -96,7 +106,23 @@ def follow(run: Stepping, questions: Sequence[Question], work: Path, reporter: R
             save_state(work, run.steps, {**run.state(), "metrics": metrics})
         if stopping and run.steps < total:
             raise Stopped(f"stopped on request after step {run.steps}; the run can be resumed")
-    return metrics
+    return metrics | (looks.close(run.steps, run.actor.model) if looks else {})
+
+
+def open_own_looks(
+    config: Online,
+    unseen: Unseen,
+    reward: Reward,
+    base: Policy,
+    model: Any,
+    *,
+    work: Path,
+    reporter: Reporter,
+    each: int = 1,
+) -> Validation | None:
+    """Looks by the run's own rewards at what `model` writes for prompts that it does not learn from."""
+    judged = replace(unseen, reward=reward)
+    return open_text_looks(config, judged, lambda: replace(base, model=model), work=work, reporter=reporter, each=each)
 
 
 def planned_steps(config: Online, questions: int) -> int:

@@ -27,10 +27,11 @@ from trainer.algorithms.actor_critic import ActorCritic
 from trainer.algorithms.appraisal import Appraiser, open_appraiser
 from trainer.algorithms.callbacks import InvariantViolated, TrainResult, finish_policy, finished_result
 from trainer.algorithms.guarding import seen
-from trainer.algorithms.online import check_start, fitting, follow, reference_of
+from trainer.algorithms.online import check_start, fitting, follow, open_own_looks, reference_of
 from trainer.algorithms.reference import allowed_difference, autocast
 from trainer.algorithms.rollouts import Roller, Rollouts, questions_of, seeds_of
 from trainer.algorithms.start import open_start, trainable
+from trainer.algorithms.validation import NOTHING, Unseen
 from trainer.examples import Question
 from trainer.losses.likelihood import masked_sum
 from trainer.losses.pairs import dpo_loss
@@ -216,6 +217,7 @@ def train(
     gold: Gold | None = None,
     reference_source: str | None = None,
     initial_source: str | None = None,
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on `examples` to please `reward`, and write the checkpoint `output`.
@@ -240,5 +242,6 @@ def train(
     run = OnlineDPO(config, roller, appraiser, reporter, starts_at_reference=start.is_reference)
     counts = parameter_counts(actor.model)
     reporter.log(counts_sentence(counts))
-    metrics = follow(run, asked, work, reporter) | counts
+    looks = open_own_looks(config, unseen, reward, start.base, actor.model, work=work, reporter=reporter)
+    metrics = follow(run, asked, work, reporter, looks) | counts
     return finish_policy(actor.model, metrics, run.steps, start, config, work=work, output=output)

@@ -19,10 +19,11 @@ from trainer.algorithms import together
 from trainer.algorithms.actor_critic import ActorCritic
 from trainer.algorithms.appraisal import open_appraiser
 from trainer.algorithms.callbacks import TrainResult, finish_policy, finished_result
-from trainer.algorithms.online import fitting, follow, reference_of
+from trainer.algorithms.online import fitting, follow, open_own_looks, reference_of
 from trainer.algorithms.ppo_step import PPO
 from trainer.algorithms.rollouts import Roller
 from trainer.algorithms.start import open_start, trainable
+from trainer.algorithms.validation import NOTHING, Unseen
 from trainer.examples import Demonstration, Question, encode, length_limit
 from trainer.ppo_config import PPOConfig
 from trainer.reporter import Reporter
@@ -44,6 +45,7 @@ def train(
     gold: Gold | None = None,
     reference_source: str | None = None,
     initial_source: str | None = None,
+    unseen: Unseen = NOTHING,
     device: str = "auto",
 ) -> TrainResult:
     """Train the policy at `policy_source` on `examples` to please `reward`, and write the checkpoint `output`.
@@ -81,5 +83,6 @@ def train(
     )
     counts = parameter_counts(actor.model)
     reporter.log(counts_sentence(counts))
-    metrics = follow(run, asked, work, reporter) | counts
+    looks = open_own_looks(config, unseen, reward, start.base, actor.model, work=work, reporter=reporter)
+    metrics = follow(run, asked, work, reporter, looks) | counts
     return finish_policy(actor.model, metrics, run.steps, start, config, work=work, output=output)

@@ -29,6 +29,7 @@ from trainer.generation import generate
 from trainer.policy import Policy
 from trainer.reporter import Reporter, Stopped
 from trainer.rewards.base import Reward
+from trainer.rewards.composition import Composition
 from trainer.sampling import Sampling
 from trainer.validation_fields import Looks
 
@@ -77,6 +78,7 @@ class Validation:
     higher: bool
     work: Path
     reporter: Reporter
+    each: int = 1  # the library's optimiser steps in a step of the run
     found: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,6 +92,9 @@ class Validation:
     @property
     def _weights(self) -> Path:
         return self.work / "best.safetensors"
+
+    def due(self, step: int, total: int) -> bool:
+        return step % self.settings.validate_every == 0 or step == total
 
     def look(self, step: int, model: Any) -> dict[str, float]:
         """What is measured at this step, under `validation/...`; the weights are kept where nothing was better."""
@@ -106,8 +111,15 @@ class Validation:
     def ends(self, step: int) -> bool:
         """Whether as many looks as patience has have found nothing better than one before them."""
         made = [number for number in sorted(self.found) if number <= step]
+        if not made:
+            return False
         since = len(made) - 1 - made.index(self.best(made))
-        return 0 < self.settings.patience <= since
+        over = 0 < self.settings.patience <= since
+        if over:
+            self.reporter.log(
+                f"{since} looks found no better {self.name} than step {self.best(made)}; training ends here"
+            )
+        return over
 
     def best(self, steps: Sequence[int] | None = None) -> int:
         """The first step of those that no other is better than."""
@@ -139,15 +151,13 @@ class Validation:
 
     def _keep(self, model: Any, step: int) -> None:
         """The weights first: a look that is on record has them."""
-        self.work.mkdir(parents=True, exist_ok=True)
         if model is not None:
+            self.work.mkdir(parents=True, exist_ok=True)
             partial = self._weights.with_suffix(".tmp")
             weights = {name: weight.detach().cpu().contiguous() for name, weight in trained(model).items()}
             save_file(weights, partial, {"step": str(step)})
             partial.replace(self._weights)
-        partial = self._record.with_suffix(".tmp")
-        partial.write_text(json.dumps(self.found))
-        partial.replace(self._record)
+        _write(self._record, self.found)
 
 
 def trained(model: Any) -> dict[str, torch.Tensor]:
@@ -173,15 +183,12 @@ def open_looks(
     """
     if not settings.validate_every:
         return None
-    if (reward := unseen.reward) is not None:
-        if not unseen.questions:
-            raise ValueError("there are no validation prompts to complete; import some, or set validate_by to loss")
+    if unseen.reward is not None:
 
-        def rewarded() -> dict[str, float]:
-            policy = replace(base, model=trainer.accelerator.unwrap_model(trainer.model))
-            return {"reward": mean_reward(policy, unseen.questions, reward, reporter)}
+        def policy() -> Policy:
+            return replace(base, model=trainer.accelerator.unwrap_model(trainer.model))
 
-        return Validation(settings, rewarded, "validation/reward", True, work, reporter)
+        return open_text_looks(settings, unseen, policy, work=work, reporter=reporter)
     if len(unseen.examples) < LEAST:
         if settings.patience or settings.keep == "best":
             reporter.log(
@@ -191,6 +198,45 @@ def open_looks(
         return None
     rows = prepare(unseen.chosen(seed))
     return Validation(settings, lambda: trainer.loss_of(rows), "validation/loss", False, work, reporter)
+
+
+def open_text_looks(
+    settings: Looks,
+    unseen: Unseen,
+    policy: Callable[[], Policy],
+    *,
+    work: Path,
+    reporter: Reporter,
+    each: int = 1,
+) -> Validation | None:
+    """The looks of a run by the reward that judges what `policy()`, as it is now, writes; None where none are made."""
+    if not settings.validate_every or (reward := unseen.reward) is None:
+        return None
+    if not unseen.questions:
+        raise ValueError("there are no validation prompts to complete; import some, or set validate_every to 0")
+
+    def rewarded() -> dict[str, float]:
+        return {"reward": mean_reward(policy(), unseen.questions, steady(reward, work), reporter)}
+
+    return Validation(settings, rewarded, "validation/reward", True, work, reporter, each)
+
+
+def steady(reward: Reward, work: Path) -> Reward:
+    """A composed reward by its statistics at the first look, so that looks can be compared; others as they are."""
+    if not isinstance(reward, Composition):
+        return reward
+    record = work / "looks_scale.json"
+    if is_main() and not record.is_file():
+        _write(record, reward.state())
+    together.wait()
+    return reward.at(json.loads(record.read_text()))
+
+
+def _write(record: Path, told: Any) -> None:
+    record.parent.mkdir(parents=True, exist_ok=True)
+    partial = record.with_suffix(".tmp")
+    partial.write_text(json.dumps(told))
+    partial.replace(record)
 
 
 def mean_reward(policy: Policy, asked: Sequence[Question], reward: Reward, reporter: Reporter) -> float:
@@ -206,7 +252,12 @@ def mean_reward(policy: Policy, asked: Sequence[Question], reward: Reward, repor
     )
     if reporter.should_stop():
         raise Stopped("stopped while validation prompts were completed; the run can be resumed")
-    found = reward(prompts, [one.text for one in made], [question.reference for question in asked])
+    given = prompts, [one.text for one in made], [question.reference for question in asked]
+    if isinstance(reward, Composition):
+        ended = [one.finish_reason == "stop" for one in made]
+        found = reward.score(*given, ended=ended, learn=False).rewards
+    else:
+        found = reward(*given)
     known = [value for value in found if value is not None]
     if not known:
         raise ValueError(f"the reward says nothing of any of {len(prompts)} completions of validation prompts")
@@ -221,15 +272,12 @@ class LookingCallback(TrainerCallback):
         self._told: dict[str, float] = {}
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        step, looks = state.global_step, self.looks
-        if step % looks.settings.validate_every and step != state.max_steps:
+        looks = self.looks
+        step, within = divmod(state.global_step, looks.each)
+        if within or not looks.due(step, state.max_steps // looks.each):
             return
         self._told = looks.look(step, model)
-        if looks.ends(step) and step < state.max_steps:
-            looks.reporter.log(
-                f"{looks.settings.patience} looks found no better {looks.name} than step {looks.best()}; "
-                "training ends here"
-            )
+        if state.global_step < state.max_steps and looks.ends(step):
             control.should_training_stop = True
             control.should_save = False  # a run killed from here on must find this end again, not go past it
 

@@ -9,6 +9,7 @@ out of its sum, which under z-scoring is worth the term's mean; where every term
 reward is None.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -97,6 +98,12 @@ class Composition:
                 hint="Resume with the rewards that the run began with.",
             )
         self._moments = {label: RunningMoments(**state["moments"][label]) for label in self._moments}
+
+    def at(self, state: Mapping[str, Any]) -> "Composition":
+        """The same terms with the statistics of that state, whatever this one goes on to learn."""
+        other = copy.copy(self)
+        other.restore(state)
+        return other
 
     def close(self) -> None:
         """Give back what terms hold open: a judge's file of replies."""

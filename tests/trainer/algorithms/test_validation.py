@@ -6,7 +6,8 @@ import pytest
 from recorder import Recorder
 
 from trainer.algorithms import kto, offline_rl, pairs, pro, reward_model, sft
-from trainer.algorithms.validation import LEAST, MOST, Unseen
+from trainer.algorithms import train as train_run
+from trainer.algorithms.validation import LEAST, MOST, Unseen, steady
 from trainer.base_config import InvalidConfig
 from trainer.configs import NLLConfig, parse_config
 from trainer.dataset import demonstrations_of
@@ -14,6 +15,7 @@ from trainer.examples import Demonstration, Pair, Question, encode
 from trainer.policy import load_policy
 from trainer.ratings import sides_of
 from trainer.reporter import Stopped
+from trainer.rewards.composition import Composition
 from trainer.tensors import completion_logprobs
 
 COMMON = {"batch_size": 4, "epochs": 4, "learning_rate": 1e-2, "warmup_share": 0.0, "max_length": 64}
@@ -137,6 +139,58 @@ def test_the_text_of_the_policy_may_be_what_decides(tiny_model_dir, tmp_path):
     assert result.metrics["validation/reward"] == 1.0 and result.metrics["validation/step"] == 4
     train("nll", tiny_model_dir, tmp_path / "b", **changes | {"keep": "last"})
     assert weights(tmp_path / "a" / "nll-0001") != weights(tmp_path / "b" / "nll-0001")
+
+
+SAMPLING = {
+    "adapter": "lora",
+    "rollouts": 8,
+    "batch_size": 8,
+    "max_new_tokens": 4,
+    "max_steps": 7,
+    "learning_rate": 3e-2,
+    "schedule": "constant",
+    "warmup_share": 0.0,
+    "guards": "watch",
+    "validate_every": 1,
+}
+
+
+@pytest.mark.parametrize("method", ["ppo", "online_dpo", "rloo", "grpo"])
+def test_a_run_that_samples_looks_at_its_own_reward_on_other_prompts(method, tiny_model_dir, tmp_path):
+    asked, recorder = [], Recorder()
+
+    def letters(prompts, completions, references):
+        if all(prompt[0]["content"].startswith("Unseen") for prompt in prompts):
+            asked.append(len(prompts))
+            return [{1: 0.125, 2: 0.875, 3: 0.25}.get(len(asked), 0.5)] * len(prompts)
+        return [float(text.count("a")) for text in completions]
+
+    result = train_run(
+        method,
+        config=parse_config(method, SAMPLING | {"keep": "best", "patience": 2}),
+        examples=[Question([{"role": "user", "content": f"Say {i}"}]) for i in range(8)],
+        reward=letters,
+        unseen=Unseen(questions=[Question([{"role": "user", "content": f"Unseen {i}"}]) for i in range(3)]),
+        policy_source=str(tiny_model_dir),
+        output=tmp_path / "made",
+        work=tmp_path / "work",
+        reporter=recorder,
+        device="cpu",
+    )
+    assert asked == [3] * 4 and result.steps == 4
+    assert seen(recorder, "validation/reward") == {1: 0.125, 2: 0.875, 3: 0.25, 4: 0.5}
+    assert result.metrics["validation/reward"] == 0.875 and result.metrics["validation/step"] == 2
+
+
+def test_looks_by_a_composed_reward_keep_the_scale_of_the_first(tmp_path):
+    of_length = [lambda prompts, completions, references: [float(len(text)) for text in completions]]
+    reward = Composition(parse_config("ppo", {"rewards": "length"}), of_length)
+    ask = [[{"role": "user", "content": "?"}]] * 3
+    reward.score(ask, ["a" * 5, "a" * 10, "a" * 15], [None] * 3)
+    first = steady(reward, tmp_path).score(ask, ["a" * 12] * 3, [None] * 3, learn=False).rewards
+    reward.score(ask, ["a" * 500, "a" * 1000, "a" * 1500], [None] * 3)
+    assert steady(reward, tmp_path).score(ask, ["a" * 12] * 3, [None] * 3, learn=False).rewards == first
+    assert reward.score(ask, ["a" * 12] * 3, [None] * 3, learn=False).rewards != first
 
 
 def test_a_reward_without_prompts_is_refused(tiny_model_dir, tmp_path):
