@@ -1,7 +1,8 @@
 """One database: its engine, its two kinds of session and its migrations.
 
 `write()` opens its transaction with BEGIN IMMEDIATE on SQLite, so that a read-modify-write can never lose an update;
-`read()` never blocks a writer. Both close on exit; `write()` commits, or rolls back on an exception.
+`read()` never blocks a writer. Both close on exit; `write()` commits, or rolls back on an exception. A full disk, or a
+database that another program holds, is Unavailable with its remedy.
 """
 
 import sqlite3
@@ -15,10 +16,35 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlmodel import Session
 
+from storage.errors import Unavailable
+
 BUSY_TIMEOUT_MS = 30_000
+ROOM = "Make room on its disk, then do it again; what was acknowledged before is kept."
+MENDABLE = (  # how the names of SQLite's errors begin, then code, message, hint
+    ("SQLITE_FULL", "disk_full", "Nothing was stored: the database has no room", ROOM),
+    ("SQLITE_IOERR", "disk_error", "The database's file cannot be read or written", ROOM),
+    (
+        "SQLITE_BUSY",
+        "database_locked",
+        f"Another program has held the database for more than {BUSY_TIMEOUT_MS // 1000} s",
+        "End what holds it, a backup or an editor of databases perhaps, then do it again.",
+    ),
+    (
+        "SQLITE_READONLY",
+        "database_read_only",
+        "Nothing was stored: the database may not be written",
+        "Give the user that the app runs as the right to write the data directory and the files in it.",
+    ),
+    (
+        "SQLITE_CANTOPEN",
+        "database_missing",
+        "The database cannot be opened",
+        "See that the data directory is there, and that the app's user may read and write it.",
+    ),
+)
 
 
 class Database:
@@ -36,12 +62,12 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with _told(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with Session(self._reading, expire_on_commit=False) as session:
+        with _told(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     def migrate(self) -> None:
@@ -85,6 +111,19 @@ class Database:
 
     def close(self) -> None:
         self._writing.dispose()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What people can mend about the database's place is said so; what else SQLite complains of is raised as it is."""
+    try:
+        yield
+    except OperationalError as error:
+        told = getattr(error.orig, "sqlite_errorname", "")
+        for prefix, code, message, hint in MENDABLE:
+            if told.startswith(prefix):
+                raise Unavailable(f"{message} ({error.orig}).", hint=hint, code=code) from error
+        raise
 
 
 def _open(url: str, *, foreign_keys: bool = True) -> Engine:
