@@ -98,7 +98,7 @@ class EvaluationClock:
             return launched
         if evaluation.pid is None or evaluation.process_started_at is None:
             return None
-        return self._launcher.adopt(evaluation.pid, evaluation.process_started_at)
+        return self._launcher.adopt(str(evaluation.id), evaluation.pid, evaluation.process_started_at)
 
     def _epitaph(self, evaluation: Evaluation, process: TrainerProcess) -> str:
         log_file = self._data_dir / "evaluations" / str(evaluation.id) / "log"

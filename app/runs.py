@@ -204,7 +204,8 @@ def last_lines(log: Path, *, last: int) -> list[str]:
 
 def _view(session: Session, run: TrainingRun) -> RunView:
     end = run.finished_at or now()
-    elapsed = (end - run.started_at).total_seconds() if run.started_at else None
+    # by a clock that was set back meanwhile a run would have ended before it began
+    elapsed = max(0.0, (end - run.started_at).total_seconds()) if run.started_at else None
     return RunView(run, get_gate_decision(session, run.id), elapsed, left_s(run, now()))
 
 
@@ -213,6 +214,8 @@ def left_s(run: TrainingRun | Evaluation, at: datetime) -> float | None:
     if run.status not in ACTIVE or not run.stage_started_at or not 0 < run.step <= run.total_steps:
         return None
     spent = (at - run.stage_started_at).total_seconds()
+    if spent < 0:
+        return None  # the clock was set back
     return spent / run.step * (run.total_steps - run.step)
 
 

@@ -14,6 +14,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from app.clock_watch import ClockWatch
 from app.labelling import Labelling
 from app.promotion import Promotion
 from app.runs import Runs
@@ -60,6 +61,7 @@ class Scheduler:
             executors={"default": ThreadPoolExecutor(4)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+        self._watch = ClockWatch(self._clock)
 
     def start(self) -> None:
         """Begin the ticks, unless `stop` came first (the model may still have been loading)."""
@@ -75,11 +77,13 @@ class Scheduler:
         with self._stopping:
             if not self._stopped:
                 self._clock.start()
+                self._watch.start()
 
     def stop(self) -> None:
         """End the ticks; ask a running trainer to save and stop, so that the next start resumes it."""
         with self._stopping:
             self._stopped = True
+        self._watch.stop()
         if self._clock.running:
             self._clock.shutdown(wait=True)
         process = self._active_process()
@@ -159,7 +163,7 @@ class Scheduler:
             return launched
         if run.pid is None or run.process_started_at is None:
             return None
-        return self._launcher.adopt(run.pid, run.process_started_at)
+        return self._launcher.adopt(run.id, run.pid, run.process_started_at)
 
     def _active_process(self) -> TrainerProcess | None:
         with self._database.read() as session:

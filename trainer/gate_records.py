@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from storage.deployments import current_deployment
 from storage.evaluations import record_evaluation, record_gate_decision, record_judge
 from storage.tables import Evaluation, GateDecisionRow, Outcome, RunStatus, Verdict, now
 from trainer.evaluation.compare import PREFERENCE_MODEL, Compared
@@ -19,8 +20,10 @@ from trainer.evaluation.verdict_rows import judged_verdicts
 def record_gate(
     session: Session, compared: Compared, judge: GateJudge, *, run_id: str, baseline: str, plan: dict[str, Any]
 ) -> None:
-    """Store all of it. `figures.deciding` is how many of the reasons decided; the others were seen besides."""
+    """Store all of it. `figures.deciding` is how many of the reasons decided; the others were seen besides.
+    `figures.deployment` is the newest one of the moment: a decision is stale once there is a newer one."""
     decision = compared.decision
+    standing = current_deployment(session)
     record_judge(session, judge_id=PREFERENCE_MODEL, kind=PREFERENCE_MODEL, revision="1")
     shape = {"dataset_digest": compared.judge_revision}
     for against, verdicts in compared.verdicts.items():
@@ -39,6 +42,7 @@ def record_gate(
             figures={
                 **compared.figures(),
                 "deciding": len(decision.reasons),
+                "deployment": standing.id if standing else None,
                 "plan": plan,
                 "scores": compared.scores,
             },

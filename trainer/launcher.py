@@ -2,7 +2,8 @@
 a judge likewise, as `python -m trainer.evaluation ID`.
 
 The web process starts it by command and never imports its work. A trainer lives on when the app dies; the next app
-adopts it by pid and start time, since pids are used again and a zombie still answers to its pid.
+adopts it by pid and start time, since pids are used again and a zombie still answers to its pid. A clock that was set
+changes what the system tells of start times; then the command line decides.
 """
 
 import os
@@ -22,20 +23,25 @@ SAME_START_S = 1.0  # clock ticks make start times differ a little between readi
 
 @dataclass
 class TrainerProcess:
-    """A trainer by pid and start time (seconds since the epoch); `child` where this process started it."""
+    """A trainer by pid and start time (seconds since the epoch), or else by pid and what its command line must hold;
+    `child` where this process started it."""
 
     pid: int
     started_at: float
     child: subprocess.Popen[bytes] | None = None
+    arguments: tuple[str, ...] = ()
 
     def alive(self) -> bool:
         if self.child is not None:  # killed, its first thread is a zombie while others still go: the status comes last
             return self.child.poll() is None
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started_at) < SAME_START_S
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            if abs(process.create_time() - self.started_at) < SAME_START_S:
+                return True
+            return bool(self.arguments) and set(self.arguments) <= set(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied):  # the latter is another user's
             return False
 
     def terminate(self) -> None:
@@ -90,9 +96,9 @@ class Launcher:
         folder = self.data_dir / "evaluations" / str(evaluation_id)
         return self._start(["trainer.evaluation", str(evaluation_id)], [], folder)
 
-    def adopt(self, pid: int, started_at: float) -> TrainerProcess:
-        """A trainer that another app process started."""
-        return TrainerProcess(pid, started_at)
+    def adopt(self, what: str, pid: int, started_at: float) -> TrainerProcess:
+        """The process that another app started for this run or evaluation."""
+        return TrainerProcess(pid, started_at, arguments=(what, f"--data-dir={self.data_dir}"))
 
     def _start(self, module: list[str], further: list[str], folder: Path) -> TrainerProcess:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Promotion: what is served follows the ledger, whatever fails; the gate's word, people's word and the canary's."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from app import project
 from app import promotion as module
 from app.promotion import Promotion
 from app.runs import Runs
+from storage import tables
 from storage.checkpoints import record_checkpoint
 from storage.comparisons import record_comparison
 from storage.database import Database
@@ -63,7 +65,9 @@ def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: p
     return made
 
 
-def finish_run(database: Database, outcome: Outcome, baseline: str = "initial") -> str:
+def finish_run(
+    database: Database, outcome: Outcome, baseline: str = "initial", deployment: int | None = None
+) -> str:
     """A succeeded run with its checkpoint and the gate's decision; its id."""
     with database.write() as session:
         run = queue_run(session, algorithm="dpo", config={}, trigger="person", started_because="test", automatic=False)
@@ -81,6 +85,7 @@ def finish_run(database: Database, outcome: Outcome, baseline: str = "initial") 
                 outcome=outcome,
                 reasons=["because"],
                 guards=[],
+                figures={} if deployment is None else {"deployment": deployment},
             ),
         )
         return run.id
@@ -182,6 +187,24 @@ def test_a_decision_against_another_baseline_is_stale(promotion: Promotion, data
     finish_run(database, Outcome.promote, baseline="initial")
     assert promotion.adopt_decisions() is None
     assert promotion.serving() is not None and promotion.serving().checkpoint.id == first  # type: ignore[union-attr]
+
+
+def test_a_decision_made_after_the_clock_was_set_back_is_not_stale(
+    promotion: Promotion, slot: FakeSlot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = tables.now() - timedelta(hours=1)
+    monkeypatch.setattr(tables.GateDecisionRow.model_fields["created_at"], "default_factory", lambda: earlier)
+    made = finish_run(database, Outcome.promote, deployment=1)
+    assert promotion.adopt_decisions() is not None
+    assert slot.current_id == made
+
+
+def test_a_decision_of_before_a_roll_back_is_stale(promotion: Promotion, database: Database) -> None:
+    finish_run(database, Outcome.reject)
+    promotion.promote("dpo-0001", by="ana")
+    promotion.roll_back(by="ana")
+    finish_run(database, Outcome.promote, deployment=1)
+    assert promotion.adopt_decisions() is None
 
 
 def test_a_restart_serves_what_the_ledger_says(

@@ -138,7 +138,7 @@ def test_a_run_that_another_process_claimed_and_left_is_resumed_and_not_failed(
     run = runs.start(algorithm="dpo")
     scheduler.tick_runs()
     launcher.launched[0][1].living = False  # too late: `prefloop train` has claimed it
-    claim(database, run.id, launcher.adopt(7, 1.0))
+    claim(database, run.id, launcher.adopt(run.id, 7, 1.0))
     launcher.adopted[7].living = False
     scheduler.tick_runs()
     assert get(database, run.id).status is RunStatus.interrupted

@@ -37,7 +37,7 @@ class FakeLauncher:
     def launch_evaluation(self, evaluation_id: int) -> FakeProcess:
         return self._start(evaluation_id)
 
-    def adopt(self, pid: int, started_at: float) -> FakeProcess:
+    def adopt(self, what: str, pid: int, started_at: float) -> FakeProcess:
         return self.adopted.setdefault(pid, FakeProcess(pid, started_at))
 
     def _start(self, what: Any) -> FakeProcess:

@@ -38,6 +38,21 @@ def test_a_process_is_alive_by_pid_and_start_time(sleeper: TrainerProcess) -> No
     assert not TrainerProcess(sleeper.pid, sleeper.started_at - 60).alive()
 
 
+def test_after_the_clock_was_set_back_a_process_is_known_by_its_command_line(tmp_path: Path) -> None:
+    mine = ["dpo-0001", f"--data-dir={tmp_path}"]
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *mine])
+    told = psutil.Process(child.pid).create_time() + 3600  # what the system said of it before
+    launcher = Launcher(tmp_path, "", "", "cpu", 8)
+    try:
+        assert launcher.adopt("dpo-0001", child.pid, told).alive()
+        assert not launcher.adopt("dpo-0002", child.pid, told).alive()
+        assert not launcher.adopt("dpo-0001", os.getpid(), told).alive()
+    finally:
+        child.kill()
+        child.wait()
+    assert not launcher.adopt("dpo-0001", child.pid, told).alive()
+
+
 def test_a_zombie_is_not_alive() -> None:
     process = start("")
     deadline = time.monotonic() + 20
