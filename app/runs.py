@@ -30,6 +30,7 @@ from trainer.configs import ALGORITHMS, parse_config
 from trainer.plan_file import read_plan
 from trainer.score_file import Scores, read_scores
 
+SET_ANEW = "Nothing starts by itself until the schedule is set anew, in the Train tab or by PUT /api/v1/schedule."
 WATCHED_CHOICES = 100  # evaluation choices from which on the canary can be relied on
 Lines = list[str]  # `list` is also a method of Runs
 Series = dict[str, list[tuple[int, float]]]
@@ -45,6 +46,7 @@ class Schedule(BaseModel):
     after_gate: Literal["automatic", "ask"] = Field(
         "automatic", description="A checkpoint that passed is served by itself, or waits for a person."
     )
+    problem: str = Field("", description="Why what is stored cannot be used; nothing starts by itself then.")
 
 
 @dataclass(frozen=True)
@@ -108,21 +110,35 @@ class Runs:
         stored = get_setting(session, "schedule")
         # people's own models are not served by themselves before their choices can watch over it
         watched = self._starter or count_evaluation_choices(session) >= WATCHED_CHOICES
-        return Schedule(**({"after_gate": "automatic" if watched else "ask"} | stored))
+        try:
+            return self._checked({"after_gate": "automatic" if watched else "ask"} | stored)
+        except Invalid as error:  # by another version, or by hand: runs that people start must go on
+            return Schedule(new_preferences=0, cron="", after_gate="ask", problem=f"{error} {SET_ANEW}")
+
+    def _checked(self, values: dict[str, Any]) -> Schedule:
+        """Raises Invalid for a bad value, config or cron line."""
+        try:
+            schedule = Schedule(**values)
+        except ValidationError as error:
+            told = "; ".join(f"{e['loc'][0]} is {e['input']!r}: {e['msg']}" for e in error.errors())
+            raise Invalid(f"The schedule cannot be used: {told}.") from error
+        self.check(schedule.algorithm, schedule.config)
+        if schedule.cron:
+            _check_cron(schedule.cron)
+        return schedule
 
     def set_schedule(self, values: dict[str, Any]) -> Schedule:
-        """Change the fields given; the rest stays. Raises Invalid for a bad value, config or cron line."""
+        """Change the fields given; the rest stays. Raises Invalid for a bad value, config or cron line.
+
+        Where what is stored cannot be used, the rest is as `schedule` tells it, and stored so.
+        """
         with self._database.write() as session:
-            try:
-                schedule = Schedule(**(self._schedule(session).model_dump() | values))
-            except ValidationError as error:
-                told = "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
-                raise Invalid(f"The schedule cannot be used: {told}") from error
-            self.check(schedule.algorithm, schedule.config)
-            if schedule.cron:
-                _check_cron(schedule.cron)
-            changed = {name: value for name, value in schedule.model_dump().items() if name in values}
-            record_setting(session, "schedule", get_setting(session, "schedule") | changed)
+            before = self._schedule(session)
+            schedule = self._checked(before.model_dump(exclude={"problem"}) | values)
+            kept = {} if before.problem else get_setting(session, "schedule")
+            named = values if not before.problem else Schedule.model_fields
+            changed = {name: value for name, value in schedule.model_dump(exclude={"problem"}).items() if name in named}
+            record_setting(session, "schedule", kept | changed)
             return schedule
 
     def queue_due(self, *, clock_struck: bool = False) -> TrainingRun | None:
@@ -131,6 +147,8 @@ class Runs:
             return None
         with self._database.write() as session:
             schedule = self._schedule(session)
+            if schedule.problem:
+                return None
             new = count_choices(session, after=last_used_preference(session))
             enough = 0 < schedule.new_preferences <= new
             if not (enough or (clock_struck and new > 0)):

@@ -190,18 +190,30 @@ def save_checkpoint(
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
-    if kind == "adapter" and adapted_mlps(model):
-        save_bottleneck(model, partial)
-    else:
-        if kind == "adapter":
-            model.peft_config["default"].base_model_name_or_path = base
-        model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
+    try:
+        if kind == "adapter" and adapted_mlps(model):
+            save_bottleneck(model, partial)
+        else:
+            if kind == "adapter":
+                model.peft_config["default"].base_model_name_or_path = base
+            model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        _seal(partial, kind, None if base is None else _portable(base, folder), base_digest)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # on a full disk half a checkpoint would keep it full
+        raise
+    partial.replace(folder)
+    _sync(folder.parent)
+    return file_digest(folder / MANIFEST)
+
+
+def _seal(partial: Path, kind: Kind, base: str | None, base_digest: str | None) -> None:
+    """Write the manifest of what is in the folder, and all of it to the disk."""
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's model card template, filled with blanks
     manifest = Manifest(
         format=1,
         kind=kind,
-        base=None if base is None else _portable(base, folder),
+        base=base,
         base_digest=base_digest,
         files={path.relative_to(partial).as_posix(): file_digest(path) for path in _files(partial)},
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -209,9 +221,6 @@ def save_checkpoint(
     (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
     for path in [*_files(partial), partial / MANIFEST, partial]:
         _sync(path)
-    partial.replace(folder)
-    _sync(folder.parent)
-    return file_digest(folder / MANIFEST)
 
 
 def _portable(base: str, folder: Path) -> str:

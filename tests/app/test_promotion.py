@@ -65,9 +65,7 @@ def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: p
     return made
 
 
-def finish_run(
-    database: Database, outcome: Outcome, baseline: str = "initial", deployment: int | None = None
-) -> str:
+def finish_run(database: Database, outcome: Outcome, baseline: str = "initial", deployment: int | None = None) -> str:
     """A succeeded run with its checkpoint and the gate's decision; its id."""
     with database.write() as session:
         run = queue_run(session, algorithm="dpo", config={}, trigger="person", started_because="test", automatic=False)

@@ -9,6 +9,7 @@ from app import runs as module
 from app.runs import Runs
 from storage.database import Database
 from storage.errors import Conflict, Invalid
+from storage.settings import record_setting
 from storage.tables import RunStatus
 
 
@@ -65,6 +66,31 @@ def test_a_bad_schedule_is_refused_with_the_value_and_changes_nothing(
     with pytest.raises(Invalid, match=told):
         runs.set_schedule(values)
     assert runs.schedule() == before
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        ({"cron": "every night"}, "'every night'"),
+        ({"algorithm": "magic"}, "'magic'"),
+        ({"config": {"learning_rate": "fast"}}, "fast"),
+        ({"config": {"no_longer_there": 1}}, "no_longer_there"),
+        ({"new_preferences": "many"}, "'many'"),
+    ],
+)
+def test_a_stored_schedule_that_cannot_be_used_is_told_starts_nothing_and_can_be_set_anew(
+    runs: Runs, database: Database, stored: dict[str, object], told: str
+) -> None:
+    with database.write() as session:
+        record_setting(session, "schedule", stored)
+    record_choices(database, count=41)
+    found = runs.schedule()
+    assert told in found.problem and "set anew" in found.problem
+    assert runs.queue_due() is None and runs.queue_due(clock_struck=True) is None
+    assert runs.choices_until_next() is None
+    assert runs.start(algorithm="dpo").id == "dpo-0001"
+    runs.set_schedule({"cron": "0 3 * * *"})
+    assert (runs.schedule().problem, runs.schedule().cron, runs.schedule().algorithm) == ("", "0 3 * * *", "dpo")
 
 
 def test_another_model_than_the_starter_asks_a_person_by_default(database: Database, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Checkpoint folders: whole or absent, verified, and loaded as the weights that were saved."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -121,6 +122,16 @@ def test_a_save_that_dies_leaves_no_checkpoint_and_the_next_one_succeeds(tiny_mo
     save_full(tiny_model_dir, tmp_path / "full")
     verify_manifest(tmp_path / "full")
     assert not (tmp_path / "full.tmp").exists()
+
+
+def test_a_save_on_a_full_disk_leaves_nothing_that_keeps_it_full(tiny_model_dir, tmp_path, monkeypatch):
+    def full(self, folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_full(tiny_model_dir, tmp_path / "full")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_pickle_is_written(tiny_model_dir: Path, tmp_path: Path):
