@@ -1,4 +1,5 @@
-"""`prefloop serve` as a process of its own: a fresh data directory, a free port of loopback, its default settings."""
+"""`prefloop serve` as a process of its own: a fresh data directory, a free port of loopback, its default settings but
+for those given."""
 
 import os
 import re
@@ -20,17 +21,19 @@ class TourStopped(Exception):
 
 
 @contextmanager
-def served(log: Path) -> Iterator["Served"]:
-    """The app, started now; ended by its process id and its data removed at the end. `log` takes what it prints."""
+def served(log: Path, **settings: object) -> Iterator["Served"]:
+    """The app, started now; ended by its process id and its data removed at the end. `log` takes what it prints,
+    `settings` are those of app/settings.py."""
     # what the person who runs this has set for a project of their own is not measured
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFLOOP_")}
+    environment |= {f"PREFLOOP_{name.upper()}": str(value) for name, value in settings.items()}
     folder = tempfile.TemporaryDirectory(prefix="prefloop-tour-", ignore_cleanup_errors=True)
     with folder as data_dir, log.open("wb") as output:
         command = [sys.executable, "-m", "app", "serve", "--port", "0", "--data-dir", data_dir]
         started = time.monotonic()
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         try:
-            yield Served(process, log, started)
+            yield Served(process, log, started, Path(data_dir))
         finally:
             stop(process)
 
@@ -50,8 +53,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 class Served:
     """The running process; `started` is when the command was given, on time.monotonic's clock."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, started: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, started: float, data_dir: Path) -> None:
         self.started = started
+        self.data_dir = data_dir
+        self.pid = process.pid
         self._process = process
         self._log = log
 
