@@ -188,7 +188,7 @@ def test_looks_by_a_composed_reward_keep_the_scale_of_the_first(tmp_path):
     ask = [[{"role": "user", "content": "?"}]] * 3
     reward.score(ask, ["a" * 5, "a" * 10, "a" * 15], [None] * 3)
     first = steady(reward, tmp_path).score(ask, ["a" * 12] * 3, [None] * 3, learn=False).rewards
-    reward.score(ask, ["a" * 20, "a" * 30, "a" * 40], [None] * 3)
+    reward.score(ask, ["one two three", "four five six seven", "eight nine ten eleven twelve"], [None] * 3)
     assert steady(reward, tmp_path).score(ask, ["a" * 12] * 3, [None] * 3, learn=False).rewards == first
     assert reward.score(ask, ["a" * 12] * 3, [None] * 3, learn=False).rewards != first
 
