@@ -14,6 +14,13 @@ from app.serving.engine import GenerationFailed
 from storage.errors import Conflict, Invalid, NotFound, PrefLoopError, Refused, Unavailable
 from trainer.prompting import PromptError
 
+OF_BODIES = {
+    408: ("too_slow", "Send it again, at once."),
+    413: (
+        "too_large",
+        "Send less at a time; for files PREFLOOP_UPLOAD_LIMIT_MB is the limit, and prefloop import has none.",
+    ),
+}
 STATUS = {GenerationFailed: 500, NotFound: 404, Invalid: 422, Conflict: 409, Refused: 403, Unavailable: 503}
 
 
@@ -54,11 +61,13 @@ def install(app: FastAPI) -> None:
         return JSONResponse(body("invalid", told, "The schema is at /docs."), 422)
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        code = {401: "unauthorized", 403: "refused", 404: "not_found", 405: "method_not_allowed"}
-        return JSONResponse(
-            body(code.get(error.status_code, "error"), str(error.detail)), error.status_code, error.headers
-        )
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        codes = {401: "unauthorized", 403: "refused", 404: "not_found", 405: "method_not_allowed"}
+        code, hint = OF_BODIES.get(error.status_code, (codes.get(error.status_code, "error"), ""))
+        content = body(code, str(error.detail), hint)
+        if request.url.path.startswith("/v1/"):
+            content["error"] |= {"type": "invalid_request_error", "param": None}
+        return JSONResponse(content, error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> JSONResponse:

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
+from app.bodies import BodyRefused, check_announced, limit_of, limited
 from app.login import SESSION_COOKIE, SESSION_LIFE_S, Attempts, Sessions, login_page, logout_page, same
 from app.settings import LOOPBACK, Settings
 
@@ -51,7 +52,11 @@ HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
+# nobody else's page reads what is here: gradio would let every page do it where the host is not called localhost
+NEVER_SENT = ("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials")
 
 
 class HasCookies(Protocol):
@@ -80,6 +85,7 @@ class Security:
         self._token = settings.token
         self._sessions = Sessions(settings.token) if settings.token else None
         self._attempts = Attempts()
+        self._file_limit = settings.upload_limit_mb * 2**20
         further = (h.strip() for h in settings.allowed_hosts.split(","))
         self._hosts = {_host_name(h) for h in (*LOOPBACK, settings.host, *further) if h}
 
@@ -92,9 +98,16 @@ class Security:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        limit = limit_of(scope["path"], file_limit=self._file_limit)
+        receive = limited(scope, receive, limit)
         answer = self._strange_host(scope, headers) or self._strange_origin(scope, headers)
-        if answer is None and self._sessions is not None:
-            answer = await self._let_in(scope, receive, headers, self._sessions)
+        try:
+            if answer is None and self._sessions is not None:
+                answer = await self._let_in(scope, receive, headers, self._sessions)
+            if answer is None:
+                check_announced(headers, limit)
+        except BodyRefused as refused:
+            answer = _body_refusal(scope, refused)
         if answer is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -198,6 +211,8 @@ def _dressed(scope: Scope, send: Send) -> Send:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
+            for name in NEVER_SENT:
+                del headers[name]
             is_page = message["status"] == 200 and headers.get("content-type", "").startswith("text/html")
             if is_page and scope["method"] == "GET" and not known:
                 _set_cookie(scope, headers, LABELLER_COOKIE, secrets.token_hex(16), LABELLER_LIFE_S)
@@ -244,6 +259,11 @@ def _local(target: str) -> str:
 
 def _page(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return HTMLResponse(html, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def _body_refusal(scope: Scope, refused: BodyRefused) -> Response:
+    code, hint = errors.OF_BODIES[refused.status_code]
+    return _refusal(scope, refused.status_code, code, refused.detail, hint, {"Connection": "close"})
 
 
 def _refusal(

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     token: str = Field("", description="when set, every route asks for it")
     allowed_hosts: str = Field("", description="further host names this is reached under, separated by commas")
+    upload_limit_mb: int = Field(
+        1024, ge=1, le=1024**2, description="largest file that may be imported through the page or the API, in MiB"
+    )
     judges: str = Field(
         "", description="judges that people may choose, separated by commas: NAME=SOURCE or SOURCE (docs/judges.md)"
     )

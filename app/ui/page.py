@@ -57,6 +57,7 @@ def mount_page(app: FastAPI, application: "Application") -> FastAPI:
         run_history=False,
         footer_links=[],
         show_error=False,
+        max_file_size=application.settings.upload_limit_mb * 2**20,
     )
     return mounted
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -311,3 +312,18 @@ async def test_a_stream_passes_through_piece_by_piece(tmp_path: Path) -> None:
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "//"])
 def test_an_origin_that_is_none_is_refused(open_client: Any, origin: str) -> None:
     assert open_client.post("/data", headers={"Origin": origin}).status_code == 403
+
+
+def test_a_page_of_another_site_is_never_told_that_it_may_read(tmp_path: Path) -> None:
+    app = FastAPI(docs_url=None)
+    security.install(app, Settings(data_dir=tmp_path, allowed_hosts="prefs.example.org"))
+    page = gr.Blocks(analytics_enabled=False)
+    client = TestClient(gr.mount_gradio_app(app, page, path="/", ssr_mode=False), base_url="http://prefs.example.org")
+    for path in ("/config", "/gradio_api/info", "/"):
+        answer = client.get(path, headers={"Origin": "http://evil.example"})
+        assert answer.status_code == 200
+        assert not [name for name in answer.headers if name.startswith("access-control-allow-")], path
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    told = client.options("/gradio_api/queue/join", headers=asked).headers
+    assert "Access-Control-Allow-Origin" not in told and "Access-Control-Allow-Credentials" not in told
