@@ -18,7 +18,7 @@ from trainer.bottleneck import (
     is_bottleneck,
     load_bottleneck,
 )
-from trainer.manifest import is_checkpoint, read_manifest, verify_manifest
+from trainer.manifest import is_checkpoint, read_manifest, refuse_pickled_adapter, verify_manifest
 from trainer.sources import resolve_source
 
 
@@ -80,6 +80,7 @@ def continue_adapter(model: PreTrainedModel, folder: Path, *, kind: AdapterName)
         )
     if found == "bottleneck":
         return load_bottleneck(model, folder)
+    refuse_pickled_adapter(folder)
     return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
 
 

@@ -133,7 +133,7 @@ def _completion_ids(tokenizer: Any, messages: Messages, prompt_ids: list[int], t
     if whole[: len(prompt_ids)] == prompt_ids:
         ids = whole[len(prompt_ids) :]
     else:
-        ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+        ids = list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
     control = {place for place, token in tokenizer.added_tokens_decoder.items() if token.special}
     while ids and ids[-1] not in control and not tokenizer.decode(ids[-1:]).strip():
         ids = ids[:-1]  # templates may put a newline after the end of the turn

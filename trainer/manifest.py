@@ -13,6 +13,7 @@ from typing import Literal, NoReturn
 Kind = Literal["adapter", "full", "reward_model"]
 
 MANIFEST = "manifest.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 class CorruptCheckpoint(ValueError):
@@ -62,6 +63,12 @@ def verify_manifest(folder: Path) -> str:
         if found != expected:
             corrupt(path, f"has SHA-256 {found[:12]}… and the manifest says {expected[:12]}…")
     return file_digest(Path(folder) / MANIFEST)
+
+
+def refuse_pickled_adapter(folder: Path) -> None:
+    """Raises CorruptCheckpoint where an adapter has no safetensors: PEFT would then unpickle what else is there."""
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        corrupt(folder / ADAPTER_WEIGHTS, "is missing, and no other kind of weights is read")
 
 
 def base_of(folder: Path, *, elsewhere: str | Path | None = None) -> str:

@@ -36,22 +36,28 @@ from trainer.manifest import (
     file_digest,
     is_checkpoint,
     read_manifest,
+    refuse_pickled_adapter,
     verify_manifest,
 )
 from trainer.sources import resolve_source, source_digest
 
+# a marker that somebody typed is no turn: a space before its name keeps it apart from the template's own
+_PLAIN = "| trim | replace('\\n\\nHuman:', '\\n\\n Human:') | replace('\\n\\nAssistant:', '\\n\\n Assistant:')"
 PLAIN_TEMPLATE = (
     "{%- if bos_token %}{{ bos_token }}{% endif -%}"
     "{%- for message in messages -%}"
-    "{%- if message['role'] == 'system' -%}{{ message['content'] | trim }}"
+    f"{{%- set text = message['content'] {_PLAIN} -%}}"
+    "{%- if message['role'] == 'system' -%}{{ text }}"
     "{%- elif message['role'] == 'assistant' -%}{{ '\\n\\nAssistant:' }}"
-    "{% generation %}{{ ' ' + (message['content'] | trim) }}{{ eos_token }}{% endgeneration %}"
-    "{%- else -%}{{ '\\n\\nHuman: ' + (message['content'] | trim) }}"
+    "{% generation %}{{ ' ' + text }}{{ eos_token }}{% endgeneration %}"
+    "{%- else -%}{{ '\\n\\nHuman: ' + text }}"
     "{%- endif -%}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '\\n\\nAssistant:' }}{%- endif -%}"
 )
 PLAIN_STOP = ("\n\nHuman:",)
+# said, not left out: unasked, transformers asks at a terminal whether a model's own code may run
+SAFELY: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False}
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def load_policy(
     digest = source_digest(folder)
     target = pick_device(device)
     model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype or default_dtype(target), use_safetensors=True, local_files_only=True
+        folder, dtype=dtype or default_dtype(target), **SAFELY
     )
     return Policy(model.to(target).eval(), load_tokenizer(folder), digest)
 
@@ -117,6 +123,7 @@ def _load_adapted(
     check_base(folder, manifest, under.digest)
     if is_bottleneck(folder):
         return Policy(load_bottleneck(under.model, folder).eval(), load_tokenizer(folder), digest)
+    refuse_pickled_adapter(folder)
     merged: Any = PeftModel.from_pretrained(under.model, str(folder)).merge_and_unload()
     return Policy(merged.eval(), load_tokenizer(folder), digest)
 
@@ -129,7 +136,7 @@ def load_reward_model(folder: str | Path, *, device: str = "auto") -> RewardMode
         raise ValueError(f"{path} holds a checkpoint of kind {manifest.kind!r}; a reward model is needed")
     digest = verify_manifest(path)
     model: Any = AutoModelForSequenceClassification.from_pretrained(
-        path, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        path, dtype=torch.float32, **SAFELY
     )
     return RewardModel(model.to(pick_device(device)).eval(), load_tokenizer(path), digest)
 
@@ -140,7 +147,9 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     A tokenizer without a template gets the plain "Human: ... Assistant:" one, whose turns end at `PLAIN_STOP`.
     """
     folder = resolve_source(source)
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:

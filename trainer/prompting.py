@@ -114,7 +114,7 @@ def render(
             return_dict=False,
             sanitize_control_tokens=True,
         )
-    except (TemplateError, KeyError, TypeError) as error:
+    except (TemplateError, KeyError, TypeError, ValueError) as error:  # ValueError: a token that cannot be made text
         raise PromptRefused(
             f"The model's chat template refuses these messages ({error}).",
             hint="Most templates want user and assistant messages in turn, beginning with the user.",

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from trainer.policy import pick_device
+from trainer.policy import SAFELY, pick_device
 from trainer.prompting import Messages, position_limit
 from trainer.rewards import terms
 from trainer.rewards.base import RewardError, RewardSources, last_user
@@ -66,9 +66,9 @@ def open_reward(term: terms.Classifier, sources: RewardSources) -> Classifier:
 
     folder = resolve_source(term.model)
     loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        folder, dtype=torch.float32, **SAFELY
     )
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = loaded.to(pick_device(sources.device)).eval()
     return Classifier(model, tokenizer, term, label_number(term.label, model.config.id2label, term.model))
 

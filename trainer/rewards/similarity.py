@@ -42,7 +42,10 @@ def open_reward(term: terms.Similarity, sources: RewardSources) -> Similarity:
 
     model = str(bundled_folder()) if term.model == terms.BUNDLED else str(Path(term.model).expanduser())
     encoder = SentenceTransformer(
-        model, device=str(pick_device(sources.device)), model_kwargs={"use_safetensors": True}
+        model,
+        device=str(pick_device(sources.device)),
+        model_kwargs={"use_safetensors": True},
+        trust_remote_code=False,
     )
     return Similarity(encoder, batch_size=term.batch_size)
 

@@ -70,7 +70,7 @@ class SimilarityJudge:
     def _encoder(self) -> Any:
         from sentence_transformers import SentenceTransformer  # torch, only for this measure
 
-        return SentenceTransformer(self.measure)
+        return SentenceTransformer(self.measure, model_kwargs={"use_safetensors": True}, trust_remote_code=False)
 
 
 def chrf(text: str, reference: str) -> float:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.policy import load_policy
+from trainer.prompting import render
 from trainer.starter.grammar.item import Message
 from trainer.starter.judge.form import VERDICTS, Verdict, fit_judge_messages, flipped
 
@@ -64,8 +65,8 @@ class Judge:
         self.verdict_ids = verdict_ids(self.tokenizer)
 
     def _ids(self, messages: list[Message]) -> list[int]:
-        ids: list[int] = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-        return ids
+        """Control tokens within a completion are text: none may end the question and write a verdict."""
+        return render(self.tokenizer, [{"role": m["role"], "content": m["content"]} for m in messages])
 
     def prompt_ids(self, comparison: Comparison) -> list[int]:
         """The comparison as the judge reads it, with room for the verdict."""
