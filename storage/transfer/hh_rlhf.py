@@ -2,7 +2,8 @@
 
 Turns are stored without the white space around them. Their common history is the prompt; where the two diverge before
 the last turn, the rest of each is its completion. The format has no system role: an export puts a system message at
-the head of the first human turn. It has no escapes either: a text that itself holds a marker reads as more turns.
+the head of the first human turn. It has no escapes either: a marker within a text gets a space, `\\n\\n Human:`, so that
+nobody's words are read as another's turn.
 """
 
 import re
@@ -14,6 +15,7 @@ from storage.transfer.rows import ASSISTANT, BadRow, PairRow, check_pair, divide
 ROLES = {"Human": "user", "Assistant": ASSISTANT}
 NAMES = {role: name for name, role in ROLES.items()}
 _MARKER = re.compile(r"\n\n(Human|Assistant):")
+_APART = r"\n\n \1:"
 
 
 def parse(row: dict[str, Any]) -> PairRow:
@@ -41,7 +43,7 @@ def _turns(transcript: str, name: str) -> Messages:
 def _transcript(messages: Messages) -> str:
     if messages and messages[0]["role"] == "system":
         messages = _folded(messages[0]["content"], messages[1:])
-    return "".join(f"\n\n{NAMES[m['role']]}: {m['content']}" for m in messages)
+    return "".join(f"\n\n{NAMES[m['role']]}: {_MARKER.sub(_APART, m['content'])}" for m in messages)
 
 
 def _folded(system: str, messages: Messages) -> Messages:

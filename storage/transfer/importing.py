@@ -21,7 +21,7 @@ from storage.transfer import outputs
 from storage.transfer.formats import FORMATS, Format, get_format
 from storage.transfer.json_line import read_object
 from storage.transfer.reading import Line, read_lines, rewindable
-from storage.transfer.report import ImportReport, RefusedFile, SkippedRow
+from storage.transfer.report import ImportReport, RefusedFile, SkippedRow, skip
 from storage.transfer.rows import BadRow, PairRow, PromptRow
 from storage.transfer.storing import LABELLER, Origin, store_rows
 
@@ -100,14 +100,15 @@ def _import_outputs(
 
 def _check(file: IO[bytes], kind: Format) -> tuple[ImportReport, str]:
     """Parse every row and store none; the report with nothing added, and the SHA-256 of the uncompressed rows."""
-    rows, skipped, digest = 0, [], sha256()
+    rows, digest = 0, sha256()
+    skipped: list[SkippedRow] = []
     for line in read_lines(file):
         rows += 1
         digest.update(line.raw + line.end.encode())
         try:
             kind.parse(read_object(line.text()))
         except BadRow as error:
-            skipped.append(SkippedRow(line.number, str(error)))
+            skip(skipped, line.number, error)
     return ImportReport(rows, 0, skipped), digest.hexdigest()
 
 

@@ -24,7 +24,7 @@ from storage.outside import LONGEST_NAME, outside_models, stored_outputs
 from storage.tables import Completion, Prompt, Split
 from storage.transfer.json_line import read_object
 from storage.transfer.reading import read_lines, read_whole
-from storage.transfer.report import ImportReport, RefusedFile, SkippedRow
+from storage.transfer.report import ImportReport, RefusedFile, SkippedRow, skip
 from storage.transfer.rows import BadRow, check_texts, text_field
 
 FORMAT = "alpaca-eval"
@@ -80,12 +80,13 @@ def _by_line(skipped: Iterable[SkippedRow]) -> list[SkippedRow]:
 
 def _read(whole: bytes) -> tuple[list[OutputRow], list[SkippedRow]]:
     """Every row that says what it must, and why the others do not."""
-    rows, skipped = [], []
+    rows: list[OutputRow] = []
+    skipped: list[SkippedRow] = []
     for line, value in _listed(whole) if whole.lstrip()[:1] == b"[" else _lines(whole):
         try:
             rows.append(_row(line, value))
         except BadRow as error:
-            skipped.append(SkippedRow(line, str(error)))
+            skip(skipped, line, error)
     return rows, skipped
 
 
@@ -182,7 +183,7 @@ def _sort(session: Session, rows: Sequence[OutputRow], prompts: Prompts) -> tupl
         try:
             matched.append((row, _prompt_of(row, prompts)))
         except BadRow as error:
-            skipped.append(SkippedRow(row.line, str(error)))
+            skip(skipped, row.line, error)
     stored = _stored(session, matched)
     new: list[Completion] = []
     for row, prompt_id in matched:

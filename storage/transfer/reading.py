@@ -18,6 +18,7 @@ from storage.transfer.rows import BadRow
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_LINE_BYTES = 16 * 2**20
+MAX_UNPACKED_BYTES = 4 * 2**30  # of a gzip file: a small one can hold lines without end
 MAX_WHOLE_BYTES = 256 * 2**20  # of a file that is one list and cannot be read line by line
 _SPOOL_BYTES = 8 * 2**20
 
@@ -57,7 +58,7 @@ def rewindable(source: str | Path | IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def read_lines(file: IO[bytes]) -> Iterator[Line]:
-    """Every line that is not blank, from the beginning. Raises Invalid when a gzip file is damaged."""
+    """Every line that is not blank, from the beginning. Raises Invalid for a gzip file that is damaged or too large."""
     file.seek(0)
     zipped = file.read(2) == GZIP_MAGIC
     file.seek(0)
@@ -66,6 +67,11 @@ def read_lines(file: IO[bytes]) -> Iterator[Line]:
         stream: IO[bytes] = gzip.GzipFile(fileobj=file, mode="rb") if zipped else file  # type: ignore[assignment]
         while whole := stream.readline(MAX_LINE_BYTES + 3):
             number += 1
+            if zipped and stream.tell() > MAX_UNPACKED_BYTES:
+                raise Invalid(
+                    f"The gzip file unpacks to more than {MAX_UNPACKED_BYTES / 2**30:.0f} GiB.",
+                    hint="Divide it into several, or unpack it and use prefloop import.",
+                )
             if number == 1:
                 whole = whole.removeprefix(b"\xef\xbb\xbf")
             _skip_rest(stream, whole)

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from storage.errors import Invalid
 
+MOST_SKIPPED = 100_000  # then it is hardly a file of that format, and every reason takes memory
+LONGEST_REASON = 300  # characters; it names a value, which may be a megabyte
+
 
 @dataclass(frozen=True)
 class SkippedRow:
@@ -30,6 +33,18 @@ class ImportReport:
     def known(self) -> int:
         """Rows that were here already."""
         return self.rows - self.added - len(self.skipped)
+
+
+def skip(skipped: list[SkippedRow], line: int, reason: object) -> None:
+    """Note that the row in this line could not be used. Raises Invalid where MOST_SKIPPED could not."""
+    told = str(reason)
+    skipped.append(SkippedRow(line, told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"))
+    if len(skipped) >= MOST_SKIPPED:
+        first = skipped[0]
+        raise Invalid(
+            f"{len(skipped):,} rows cannot be used (first: line {first.line}: {first.reason}).",
+            hint="Look whether the file has the format that was named.",
+        )
 
 
 class RefusedFile(Invalid):
