@@ -50,11 +50,15 @@ POLITE = "Of course! To sleep better, keep your room dark and cool, and go to be
 CURT = "Just close your eyes. It is not that hard."
 
 
-def record_history(database: Database, data_dir: Path, *, slot: Any, only_serving: bool = False) -> None:
-    """Bind the project and serve its initial model; unless `only_serving`, live through four runs after that."""
-    with database.write() as session:
-        record_project(session, initial_model="starter", name="starter", digest="0" * 64)
-        _serve(session, "initial", DeploymentReason.initial, minutes_ago=240)
+def record_history(
+    database: Database, data_dir: Path, *, slot: Any, only_serving: bool = False, bound: bool = False
+) -> None:
+    """Bind the project and serve its initial model, unless it is `bound`; unless `only_serving`, live through four runs
+    after that."""
+    if not bound:
+        with database.write() as session:
+            record_project(session, initial_model="starter", name="starter", digest="0" * 64)
+            _serve(session, "initial", DeploymentReason.initial, minutes_ago=240)
     if only_serving:
         return
     _record_choices(database)
