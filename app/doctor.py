@@ -14,10 +14,11 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.serve import take_directory, take_socket
+from app.serve import take_socket
 from app.settings import Settings
 from storage.checkpoints import INITIAL, list_checkpoints
 from storage.database import Database
+from storage.directory import take_directory
 from storage.errors import PrefLoopError
 from storage.tables import Checkpoint
 from trainer.manifest import verify_manifest
@@ -90,7 +91,7 @@ def _folder(settings: Settings) -> Finding:
         pass
     if not settings.database_file.exists():
         return Finding("folder", "fine", f"{folder} can be written, and holds no project yet")
-    take_directory(settings).close()
+    take_directory(folder).close()
     return Finding("folder", "fine", f"{folder} can be written, and no app serves it")
 
 

@@ -1,17 +1,15 @@
 """The server process: its socket, its log, and Ctrl-C. What it serves is in `app/main.py`."""
 
 import asyncio
-import fcntl
 import logging
 import socket
 import sys
 from contextlib import suppress
-from typing import IO
 
 from app.settings import Settings
-from storage.errors import Conflict, Invalid
+from storage.directory import take_directory
+from storage.errors import Invalid
 
-LOCK = ".lock"  # in the data directory
 GRACE_S = 1  # for answers under way at Ctrl-C; open pages hold event streams, which never end by themselves
 
 
@@ -19,7 +17,7 @@ def serve(settings: Settings) -> None:
     """Serve until a signal. Raises Refused, Invalid or Conflict before anything listens."""
     settings.check()
     listener = take_socket(settings)
-    lock = take_directory(settings)
+    lock = take_directory(settings.data_dir)
     import uvicorn
 
     from app.main import create_app
@@ -53,24 +51,6 @@ def take_socket(settings: Settings) -> socket.socket:
             hint="Choose others with --host and --port.",
         ) from error
     return listener
-
-
-def take_directory(settings: Settings) -> IO[bytes]:
-    """The project's lock, held while the file is open. Raises Conflict where another app serves the folder.
-
-    The system lets go of it when the process ends, however it ends.
-    """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    file = (settings.data_dir / LOCK).open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise Conflict(
-            f"Another app serves {settings.data_dir} already.",
-            hint="Use that one, end it, or give another folder with --data-dir.",
-        ) from error
-    return file
 
 
 def is_news(record: logging.LogRecord) -> bool:

@@ -14,12 +14,13 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from storage.database import copy_sqlite
+from storage.directory import LOCK, take_directory
 from storage.errors import Conflict, Invalid
 
 LIST = "backup.json"
@@ -60,10 +61,17 @@ def back_up(data_dir: Path, file: Path, *, on_progress: Progress | None = None) 
 def restore(file: Path, data_dir: Path, *, on_progress: Progress | None = None) -> int:
     """Make `data_dir` of a backup; the number of files. Nothing is there unless everything is whole.
 
-    Raises Conflict where the folder has something in it, Invalid for a file that is no backup, or a damaged one.
+    The lock that an app has left there counts for nothing, unless one still holds it. Raises Conflict then, and where
+    the folder has something else in it; Invalid for a file that is no backup, or a damaged one.
     """
-    if data_dir.exists() and any(data_dir.iterdir()):
+    there = [path.name for path in data_dir.iterdir()] if data_dir.exists() else []
+    if there not in ([], [LOCK]):
         raise Conflict(f"{data_dir} is not empty, and nothing is written over.", hint="Name another with --data-dir.")
+    with take_directory(data_dir) if there else nullcontext():
+        return _restore(file, data_dir, on_progress)
+
+
+def _restore(file: Path, data_dir: Path, on_progress: Progress | None) -> int:
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=data_dir.parent, prefix=f".{data_dir.name}."))
     try:
@@ -75,6 +83,8 @@ def restore(file: Path, data_dir: Path, *, on_progress: Progress | None = None) 
                 on_progress(done, len(sums))
         _check(partial / "prefloop.sqlite", file)
         partial.chmod(0o755)
+        if (data_dir / LOCK).exists():  # goes along, still held: only an empty folder can be replaced
+            (data_dir / LOCK).replace(partial / LOCK)
         partial.replace(data_dir)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -7,9 +7,9 @@ import pytest
 
 from app.doctor import Finding, examine
 from app.project import bind_model, open_database
-from app.serve import take_directory
 from app.settings import Settings
 from storage.checkpoints import record_checkpoint
+from storage.directory import take_directory
 from storage.errors import Conflict
 from storage.tables import Checkpoint, CheckpointKind
 
@@ -45,7 +45,7 @@ def test_a_port_in_use_an_open_address_and_a_served_folder_are_found(tmp_path: P
         busy = made.model_copy(update={"port": taken.getsockname()[1]})
         assert [one.check for one in wrong(busy)] == ["address"]
     assert "PREFLOOP_TOKEN" in wrong(made.model_copy(update={"host": "0.0.0.0"}))[0].remedy
-    with take_directory(made):
+    with take_directory(made.data_dir):
         assert [one.check for one in wrong(made)] == ["folder"]
 
 
@@ -86,8 +86,8 @@ def test_a_hub_id_is_not_fetched_and_a_gpu_that_is_not_there_is_named(tmp_path: 
 
 def test_two_apps_cannot_serve_one_folder_and_the_lock_goes_with_its_holder(tmp_path: Path) -> None:
     made = settings(tmp_path)
-    first = take_directory(made)
+    first = take_directory(made.data_dir)
     with pytest.raises(Conflict, match="Another app serves"):
-        take_directory(made)
+        take_directory(made.data_dir)
     first.close()
-    take_directory(made).close()
+    take_directory(made.data_dir).close()

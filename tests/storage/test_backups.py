@@ -13,6 +13,7 @@ from sqlmodel import func, select
 
 from storage.backups import LIST, back_up, restore
 from storage.database import Database
+from storage.directory import LOCK, take_directory
 from storage.errors import Conflict, Invalid
 from storage.preferences import record_labeller, record_preference
 from storage.tables import Choice, Preference
@@ -95,6 +96,33 @@ def test_nothing_is_written_over(project: Path, tmp_path: Path) -> None:
         back_up(project, tmp_path / "backup.tar")
     with pytest.raises(Conflict, match="not empty"):
         restore(tmp_path / "backup.tar", project)
+
+
+def test_a_folder_that_an_app_has_only_locked_once_counts_as_empty(project: Path, tmp_path: Path) -> None:
+    back_up(project, tmp_path / "backup.tar")
+    take_directory(tmp_path / "again").close()
+    restore(tmp_path / "backup.tar", tmp_path / "again")
+    assert "prefloop.sqlite" in files(tmp_path / "again")
+
+
+def test_a_folder_that_an_app_serves_is_not_restored_into(project: Path, tmp_path: Path) -> None:
+    back_up(project, tmp_path / "backup.tar")
+    with take_directory(tmp_path / "again"):
+        with pytest.raises(Conflict, match="serves"):
+            restore(tmp_path / "backup.tar", tmp_path / "again")
+    assert files(tmp_path / "again") == {LOCK}
+
+
+def test_no_app_can_begin_in_a_folder_while_it_is_restored(project: Path, tmp_path: Path) -> None:
+    back_up(project, tmp_path / "backup.tar")
+    take_directory(tmp_path / "again").close()
+
+    def begin(done: int, of: int) -> None:
+        with pytest.raises(Conflict, match="serves"):
+            take_directory(tmp_path / "again")
+
+    restore(tmp_path / "backup.tar", tmp_path / "again", on_progress=begin)
+    take_directory(tmp_path / "again").close()
 
 
 def test_a_folder_without_a_project_is_not_backed_up(tmp_path: Path) -> None:
