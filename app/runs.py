@@ -113,7 +113,8 @@ class Runs:
         try:
             return self._checked({"after_gate": "automatic" if watched else "ask"} | stored)
         except Invalid as error:  # by another version, or by hand: runs that people start must go on
-            return Schedule(new_preferences=0, cron="", after_gate="ask", problem=f"{error} {SET_ANEW}")
+            never = {"new_preferences": 0, "cron": "", "after_gate": "ask"}
+            return Schedule.model_validate({**never, "problem": f"{error} {SET_ANEW}"})
 
     def _checked(self, values: dict[str, Any]) -> Schedule:
         """Raises Invalid for a bad value, config or cron line."""

@@ -104,9 +104,7 @@ def load_policy(
         return _load_adapted(folder, manifest, device=device, dtype=dtype, base=base)
     digest = source_digest(folder)
     target = pick_device(device)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype or default_dtype(target), **SAFELY
-    )
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or default_dtype(target), **SAFELY)
     return Policy(model.to(target).eval(), load_tokenizer(folder), digest)
 
 
@@ -135,9 +133,7 @@ def load_reward_model(folder: str | Path, *, device: str = "auto") -> RewardMode
     if manifest.kind != "reward_model":
         raise ValueError(f"{path} holds a checkpoint of kind {manifest.kind!r}; a reward model is needed")
     digest = verify_manifest(path)
-    model: Any = AutoModelForSequenceClassification.from_pretrained(
-        path, dtype=torch.float32, **SAFELY
-    )
+    model: Any = AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32, **SAFELY)
     return RewardModel(model.to(pick_device(device)).eval(), load_tokenizer(path), digest)
 
 

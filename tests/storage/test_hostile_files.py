@@ -112,7 +112,11 @@ def test_outputs_of_other_models_may_say_anything_but_not_be_named_anything(data
     with database.write() as session:
         for text in SHORT_TEXTS.values():
             record_prompt(
-                session, messages=[{"role": "user", "content": text}], source="typed", split=Split.heldout, group_key="g"
+                session,
+                messages=[{"role": "user", "content": text}],
+                source="typed",
+                split=Split.heldout,
+                group_key="g",
             )
     rows = [{"instruction": t, "output": t, "generator": "them"} for t in SHORT_TEXTS.values()]
     report = store(database, lines(rows), "alpaca-eval")
@@ -232,7 +236,9 @@ def try_files(database: Database, other: Database, *, count: int) -> Counter[str
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(content=FILES, format=st.sampled_from(IMPORTS), strict=st.booleans(), split=st.none() | st.sampled_from(Split))
+    @given(
+        content=FILES, format=st.sampled_from(IMPORTS), strict=st.booleans(), split=st.none() | st.sampled_from(Split)
+    )
     def tried(content: bytes, format: str, strict: bool, split: Split | None) -> None:
         seen["files"] += 1
         try:

@@ -65,9 +65,7 @@ def open_reward(term: terms.Classifier, sources: RewardSources) -> Classifier:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = resolve_source(term.model)
-    loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, **SAFELY
-    )
+    loaded: Any = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, **SAFELY)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = loaded.to(pick_device(sources.device)).eval()
     return Classifier(model, tokenizer, term, label_number(term.label, model.config.id2label, term.model))
