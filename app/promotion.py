@@ -41,7 +41,7 @@ from storage.tables import (
     TrainingRun,
 )
 from trainer.gate_rules import ALPHA, shown_worse
-from trainer.policy import Policy, load_policy
+from trainer.policy import Policy, in_memory, load_policy
 
 log = logging.getLogger(__name__)
 
@@ -101,14 +101,15 @@ class Promotion:
         return failed[0] if failed else "The ledger names no checkpoint to serve."
 
     def load(self, checkpoint_id: str) -> Policy:
-        """Load any checkpoint of this project, verified against its recorded digest."""
+        """Load any checkpoint of this project, verified against its manifest, and free of its files from then on."""
         with self._database.read() as session:
             checkpoint = get_checkpoint(session, checkpoint_id)
         if checkpoint.kind is CheckpointKind.reward_model:
             raise Conflict(f"{checkpoint_id} is a reward model; it scores text and cannot be served.")
         if checkpoint.id == INITIAL:
-            return load_policy(self._model_source, device=self._device)
-        return load_policy(self._data_dir / checkpoint.source, device=self._device, base=self._model_source)
+            return in_memory(load_policy(self._model_source, device=self._device))
+        folder = self._data_dir / checkpoint.source
+        return in_memory(load_policy(folder, device=self._device, base=self._model_source))
 
     def promote(self, checkpoint_id: str, *, by: str, note: str = "") -> tuple[Deployment, bool]:
         """Serve this checkpoint; (row, whether it is new). One that the gate did not promote is an override."""

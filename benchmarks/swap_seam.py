@@ -77,13 +77,13 @@ def measure(app: Served, given: argparse.Namespace) -> int:
     warm_queue(app.data_dir, QUEUE)
     process, turn = psutil.Process(app.pid), iter(range(1_000_000))
 
-    def phase(swaps: int, *, seconds: float = 0.0) -> Phase:
+    def phase(swaps: int, *, seconds: float = 0.0, pause_s: float = PAUSE_S) -> Phase:
         with Streams(url, PROMPTS, parallel=PARALLEL) as streams, Labelling(url, pace_s=0.5) as labelling:
             time.sleep(seconds)
             made = []
             for _ in range(swaps):
                 made.append(promote(url, names[next(turn) % CHECKPOINTS]))
-                time.sleep(PAUSE_S)
+                time.sleep(pause_s)
         return Phase(streams.done, made, labelling)
 
     calm = phase(0, seconds=given.seconds)
@@ -91,7 +91,7 @@ def measure(app: Served, given: argparse.Namespace) -> int:
     rss = {EARLY: process.memory_info().rss}
     rest = phase(COUNTED - EARLY)
     counted = Phase(early.streams + rest.streams, early.swaps + rest.swaps, early.labelling)
-    later = phase(given.swaps - COUNTED)
+    later = phase(given.swaps - COUNTED, pause_s=0.1)
     rss[given.swaps] = process.memory_info().rss
     training = beside_training(url, phase) if given.training else None
     every = calm.streams + counted.streams + later.streams + (training.streams if training else [])

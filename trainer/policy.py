@@ -126,6 +126,16 @@ def _load_adapted(
     return Policy(merged.eval(), load_tokenizer(folder), digest)
 
 
+def in_memory(policy: Policy) -> Policy:
+    """The same policy with nothing mapped from its files: one truncated or written over later would end the process
+    (SIGBUS) or change the weights. The processes of runs do without: it takes a second time the memory for a moment."""
+    model: Any = policy.model
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
+    return policy
+
+
 def load_reward_model(folder: str | Path, *, device: str = "auto") -> RewardModel:
     """The reward model in one of our checkpoint folders, float32, eval mode. Raises CorruptCheckpoint."""
     path = Path(folder)

@@ -49,6 +49,7 @@ def slot() -> FakeSlot:
 def promotion(database: Database, slot: FakeSlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Promotion:
     model: Any = None
     monkeypatch.setattr(module, "load_policy", lambda *_, **__: Policy(model, model, "digest"))
+    monkeypatch.setattr(module, "in_memory", lambda policy: policy)
     monkeypatch.setattr(project, "source_digest", lambda _: "digest")
     runs = Runs(database, data_dir=tmp_path, auto_train=True, starter=True)
     made = Promotion(
