@@ -1,25 +1,21 @@
 """Runs that learn from their own completions, killed or told to stop in mid-run: real processes, real signals."""
 
-import os
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from project import TrainingProject
+from project import TrainingProject, assert_same_weights
 from recorder import Recorder
 
 from storage.checkpoints import get_checkpoint
 from storage.evaluations import get_gate_decision
-from storage.runs import claim_run, mark_dead, request_cancel
+from storage.runs import request_cancel
 from storage.tables import RunStatus
 from trainer.algorithms import train
 from trainer.configs import parse_config
 from trainer.dataset import train_questions
 from trainer.rewards.opening import open_rewards
-from trainer.worker import Worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -34,28 +30,21 @@ SETTINGS: dict[str, Any] = {
     "max_length": 64,
     "rewards": '[{"kind": "length", "unit": "characters", "longest": 1, "margin": 10}, {"kind": "script"}]',
     "filters": '{"script": false, "repetition": false, "shortest": 0}',
+    "guards": "watch",  # a random model's text trips them
 }
-WATCHED = {"ppo": {"guards": "watch"}}  # a random model's text trips them
 STOP_S = 5
 
 
 def every_method(*short: tuple[str, str]) -> list[Any]:
     """(method, adapter), all of them; those that are not `short` are left to the soak."""
     pairs = [(method, adapter) for method in ("ppo", "rloo", "grpo", "online_dpo") for adapter in ("lora", "full")]
+    pairs.append(("ppo", "bottleneck"))
     return [pytest.param(*pair, marks=[] if pair in short else [pytest.mark.soak]) for pair in pairs]
 
 
 @pytest.fixture
 def project(tmp_path: Path, tiny_model_dir: Path) -> TrainingProject:
     return TrainingProject.make(tmp_path / "data", tiny_model_dir)
-
-
-def work(project: TrainingProject, run_id: str) -> None:
-    """One attempt at a run in this process."""
-    with project.database.write() as session:
-        run = claim_run(session, run_id, pid=os.getpid(), process_started_at=0.0)
-    place = {"data_dir": project.data_dir, "model_source": project.launcher.model_source, "device": "cpu"}
-    Worker(project.database, run, gate_prompts=8, stopping=threading.Event(), **place).work()
 
 
 def uninterrupted(project: TrainingProject, method: str, settings: dict[str, Any], folder: Path) -> dict[str, float]:
@@ -79,17 +68,10 @@ def uninterrupted(project: TrainingProject, method: str, settings: dict[str, Any
 def test_a_killed_run_resumes_and_ends_with_the_loss_of_an_uninterrupted_one_and_is_judged(
     project: TrainingProject, tmp_path: Path, method: str, adapter: str
 ) -> None:
-    settings = SETTINGS | WATCHED.get(method, {}) | {"adapter": adapter}
+    settings = SETTINGS | {"adapter": adapter}
     run_id = project.queue(method, **settings)
-    process = project.launcher.launch(run_id)
-    project.wait_for_step(run_id, 8, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout_s=10)
-    with project.database.write() as session:
-        assert mark_dead(session, run_id, attempt=1, reason="killed").status is RunStatus.interrupted
-    work(project, run_id)
-
-    run = project.run(run_id)
+    assert project.kill(run_id, at_step=8).status is RunStatus.interrupted
+    run = project.work(run_id)
     assert run.status is RunStatus.succeeded and run.attempt == 2, run.error
     with project.database.read() as session:
         found, decision = get_checkpoint(session, run_id).metrics, get_gate_decision(session, run_id)
@@ -97,13 +79,14 @@ def test_a_killed_run_resumes_and_ends_with_the_loss_of_an_uninterrupted_one_and
     expected = uninterrupted(project, method, settings, tmp_path / "calm")
     assert found["loss"] == pytest.approx(expected["loss"], abs=1e-4)
     assert found["objective/scores"] == pytest.approx(expected["objective/scores"], abs=1e-4)
+    assert_same_weights(project.data_dir / "checkpoints" / run_id, tmp_path / "calm" / "made")
 
 
 @pytest.mark.parametrize(("method", "adapter"), every_method(("grpo", "lora"), ("online_dpo", "full")))
 def test_a_run_told_to_cancel_ends_as_cancelled_within_seconds(
     project: TrainingProject, method: str, adapter: str
 ) -> None:
-    run_id = project.queue(method, **SETTINGS | WATCHED.get(method, {}) | {"adapter": adapter, "max_steps": 5000})
+    run_id = project.queue(method, **SETTINGS | {"adapter": adapter, "max_steps": 5000})
     process = project.launcher.launch(run_id)
     project.wait_for_step(run_id, 2, process)
     with project.database.write() as session:

@@ -1,13 +1,11 @@
 """Trainers killed in mid-run: real processes, real signals."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
-from project import TrainingProject
+from project import TrainingProject, assert_same_weights
 
-from storage.runs import mark_dead, request_cancel
+from storage.runs import request_cancel
 from storage.tables import RunStatus
 
 pytestmark = pytest.mark.slow
@@ -28,18 +26,26 @@ def test_a_killed_run_resumes_and_ends_with_the_loss_of_an_uninterrupted_one(
     assert calm.finish(calm_id, calm.launcher.launch(calm_id)).status is RunStatus.succeeded, calm.log(calm_id)
 
     run_id = project.queue(**LONG)
-    process = project.launcher.launch(run_id)
-    project.wait_for_step(run_id, 30, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout_s=10)
-    with project.database.write() as session:
-        assert mark_dead(session, run_id, attempt=1, reason="killed").status is RunStatus.interrupted
+    assert project.kill(run_id, at_step=30).status is RunStatus.interrupted
     assert project.finish(run_id, project.launcher.launch(run_id)).attempt == 2
     assert "resum" in project.log(run_id).lower()
 
     ours, theirs = project.losses(run_id), calm.losses(calm_id)
     assert max(ours) == max(theirs) == 160
     assert ours[160] == pytest.approx(theirs[160], abs=1e-4)
+
+
+@pytest.mark.soak
+def test_a_killed_run_of_a_bottleneck_ends_with_the_checkpoint_of_an_uninterrupted_one(
+    project: TrainingProject, tmp_path: Path, tiny_model_dir: Path
+) -> None:
+    calm = TrainingProject.make(tmp_path / "calm", tiny_model_dir)
+    settings = LONG | {"adapter": "bottleneck"}
+    calm_id, run_id = calm.queue(**settings), project.queue(**settings)
+    assert project.kill(run_id, at_step=30).status is RunStatus.interrupted
+    runs = project.work(run_id), calm.work(calm_id)
+    assert [(run.status, run.attempt) for run in runs] == [(RunStatus.succeeded, 2), (RunStatus.succeeded, 1)]
+    assert_same_weights(project.data_dir / "checkpoints" / run_id, calm.data_dir / "checkpoints" / calm_id)
 
 
 def test_a_run_told_to_cancel_saves_and_ends_as_cancelled(project: TrainingProject) -> None:

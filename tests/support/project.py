@@ -1,5 +1,8 @@
 """A data directory with a served tiny model and choices in it, for tests that run real trainer processes."""
 
+import os
+import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +13,7 @@ from labelled import record_choices, record_prompts
 from storage.checkpoints import record_project
 from storage.database import Database
 from storage.deployments import record_deployment, record_event
-from storage.runs import get_run, metrics_of, queue_run
+from storage.runs import claim_run, get_run, mark_dead, metrics_of, queue_run
 from storage.tables import FINAL, DeploymentReason, TrainingRun
 from trainer.configs import parse_config
 from trainer.launcher import Launcher, TrainerProcess
@@ -73,6 +76,40 @@ class TrainingProject:
         assert run.status in FINAL, self.log(run_id)
         return run
 
+    def kill(self, run_id: str, *, at_step: int) -> TrainingRun:
+        """Train in a process that is killed once it has come so far; the run as it then is."""
+        process = self.launcher.launch(run_id)
+        self.wait_for_step(run_id, at_step, process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout_s=10)
+        with self.database.write() as session:
+            return mark_dead(session, run_id, attempt=1, reason="killed")
+
+    def work(self, run_id: str) -> TrainingRun:
+        """One attempt at the run in this process; the run as it then is."""
+        from trainer.worker import Worker
+
+        with self.database.write() as session:
+            run = claim_run(session, run_id, pid=os.getpid(), process_started_at=0.0)
+        place: dict[str, Any] = {"data_dir": self.data_dir, "model_source": self.launcher.model_source}
+        Worker(self.database, run, device="cpu", gate_prompts=8, stopping=threading.Event(), **place).work()
+        return self.run(run_id)
+
     def losses(self, run_id: str) -> dict[int, float]:
         with self.database.read() as session:
             return {m.step: m.value for m in metrics_of(session, run_id) if m.name == "loss"}
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    """The tensors of a checkpoint's folder, by name."""
+    from safetensors.torch import load_file
+
+    return {name: tensor for file in folder.glob("*.safetensors") for name, tensor in load_file(file).items()}
+
+
+def assert_same_weights(found: Path, expected: Path) -> None:
+    """Of two checkpoints' folders."""
+    ours, theirs = weights(found), weights(expected)
+    assert ours.keys() == theirs.keys() and theirs
+    for name, tensor in theirs.items():
+        assert ours[name].allclose(tensor, atol=1e-5), name
