@@ -8,6 +8,7 @@ from sqlmodel import Session, col, func, select
 
 from storage.errors import Invalid, NotFound
 from storage.tables import Prompt, Split
+from storage.texts import text_fault
 
 ROLES = ("system", "user", "assistant")
 Messages = list[dict[str, str]]
@@ -42,6 +43,8 @@ def check_messages(messages: object) -> Messages:
         content = message.get("content")
         if not isinstance(content, str):
             raise Invalid(f"Message {number} has no text content.", hint="Only text is understood.")
+        if message["role"] != "assistant" and (found := text_fault(content)):  # a model's own reply is kept as it is
+            raise Invalid(f"Message {number} holds {found}.", hint="Leave it out.")
         checked.append({"role": str(message["role"]), "content": content})
     if not any(m["role"] == "user" and m["content"].strip() for m in checked):
         raise Invalid("A prompt needs a user message with text in it.")

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.openai_errors import BadParameter
-from app.api.shapes import encodable
 from storage.errors import Invalid
 from storage.prompts import Messages, check_messages
 from trainer.sampling import Sampling
@@ -113,8 +112,6 @@ class ChatRequest(BaseModel):
             }
             for m in self.messages
         ]
-        if not encodable(plain):
-            raise BadParameter("messages", "A message holds half of a surrogate pair, which is not text.")
         try:
             return check_messages(plain)
         except Invalid as error:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from app.security import labeller_of
 from storage.errors import Invalid
 from storage.prompts import Messages
+from storage.texts import fault
 
 PREFIX = "/api/v1"
 API_LABELLER = "api"  # whose choices are recorded for programs, which have no cookie
@@ -26,9 +27,9 @@ class Body(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _is_unicode(cls, value: Any) -> Any:
-        if not encodable(value):
-            raise PydanticCustomError("not_unicode", "holds half of a surrogate pair, which is not text")
+    def _can_be_stored(cls, value: Any) -> Any:
+        if found := fault(value):
+            raise PydanticCustomError("not_storable", "holds {found}", {"found": found})
         return value
 
 
@@ -94,15 +95,6 @@ def divide(found: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:
 
 def plain(messages: Sequence[Message]) -> Messages:
     return [{"role": m.role, "content": m.content} for m in messages]
-
-
-def encodable(value: Any) -> bool:
-    """Whether all text in it can be stored: JSON can write half a surrogate pair, UTF-8 cannot."""
-    if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)
-    if isinstance(value, dict):
-        return all(encodable(part) for pair in value.items() for part in pair)
-    return all(encodable(part) for part in value) if isinstance(value, list) else True
 
 
 def finite(value: Any) -> Any:

@@ -18,6 +18,7 @@ from app.errors import toast
 from app.security import labeller_of
 from app.ui.html import plain
 from storage.errors import PrefLoopError, Refused
+from storage.texts import fault
 from trainer.prompting import PromptError
 
 Payload = dict[str, Any]
@@ -56,6 +57,7 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(handler)
         async def streaming(payload: Payload, request: gr.Request) -> AsyncIterator[Any]:
             try:
+                _check(payload)
                 async for value in handler(payload, request):
                     yield value
             except EXPECTED as error:
@@ -67,6 +69,7 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(handler)
     def once(payload: Payload, request: gr.Request) -> Any:
         try:
+            _check(payload)
             return handler(payload, request)
         except EXPECTED as error:
             gr.Warning(plain(toast(error)))
@@ -80,6 +83,12 @@ def _typed(function: Callable[..., Any]) -> Callable[..., Any]:
     del function.__wrapped__  # type: ignore[attr-defined]
     function.__annotations__ = {"payload": dict, "request": gr.Request}
     return function
+
+
+def _check(payload: Payload) -> None:
+    """Raises Refused for what could not be stored; no field of the page can hold it."""
+    if found := fault(payload):
+        raise Refused(f"What was sent holds {found}.", hint="Leave it out.")
 
 
 def labeller(request: gr.Request) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from storage.errors import Invalid
 from storage.prompts import Messages, check_messages
 from storage.tables import Choice, Completion, Split
+from storage.texts import text_fault
 
 ASSISTANT = "assistant"
 
@@ -107,12 +108,8 @@ def check_pair(pair: PairRow) -> PairRow:
 def check_texts(texts: Iterable[str]) -> None:
     """Raises BadRow for what no database stores as text: lone surrogates and NUL characters."""
     for value in texts:
-        if "\0" in value:
-            raise BadRow("a text holds a NUL character (\\u0000)")
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise BadRow(f"a text holds a lone surrogate (\\u{ord(value[error.start]):04x})") from error
+        if found := text_fault(value):
+            raise BadRow(f"a text holds {found}")
 
 
 def divide(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Messages]:

@@ -173,12 +173,12 @@ def test_a_row_that_is_nested_deeply_is_stored_or_told(
 def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading_module, "MAX_UNPACKED_BYTES", 10**6)
-    bomb = gzip.compress(b"\n" * 2 * 10**6)
-    assert len(bomb) < 10_000
+    monkeypatch.setattr(reading_module, "MAX_UNPACKED_BYTES", 10**5)
+    bomb = gzip.compress(b"\n" * 2 * 10**5)
+    assert len(bomb) < 1000
     with pytest.raises(Invalid, match="unpacks to more than"):
         store(database, bomb)
-    monkeypatch.setattr(reading_module, "MAX_WHOLE_BYTES", 10**6)
+    monkeypatch.setattr(reading_module, "MAX_WHOLE_BYTES", 10**5)
     with pytest.raises(Invalid, match="is larger than"):
         store(database, bomb, "alpaca-eval")
 

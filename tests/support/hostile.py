@@ -1,4 +1,4 @@
-"""Hostile texts, fifty and one, as prompts, completions, reasons and tags: each tries to run, to fetch, or to change a role.
+"""Hostile texts, fifty and one: each tries to run, to fetch, or to change a role.
 
 Whatever runs sets window.hacked; whatever fetches asks evil.example. `texts` gives those that a test can use.
 """
