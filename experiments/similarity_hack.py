@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rate", type=float, default=5e-4, help="learning rate of PPO")
     parser.add_argument("--imitation", type=int, default=400, help="updates that make the tiny model")
+    parser.add_argument("--questions", type=int, help="how many prompts PPO learns from; default: all of its half")
     parser.add_argument("--rollouts", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
@@ -95,7 +96,7 @@ def main() -> None:
             settings = ARMS[arm] | {"adapter": "lora" if given.starter else "full", "max_steps": given.steps}
             settings |= {"rollouts": given.rollouts}
             settings |= {"learning_rate": given.rate, "seed": given.seed, "guards": "watch" if given.watch else "stop"}
-            run(asked[1::2], source, Path(folder) / arm, settings)
+            run(asked[1::2][: given.questions], source, Path(folder) / arm, settings)
 
 
 def tiny_model(asked: Sequence[Question], folder: Path, steps: int, seed: int) -> Path:

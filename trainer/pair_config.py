@@ -14,11 +14,14 @@ from trainer.base_config import LearningRate
 from trainer.losses.names import PairLossName
 from trainer.validation_fields import Validated
 
-ENOUGH = 40
+ENOUGH = 25
 """Pairs with which the target margin counts in full."""
+FURTHER = 0.6
+"""What is left of it where an adapter is trained further: it has come part of the way, by other wishes, before."""
 TARGET = (
     "Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off. Under "
-    f"{ENOUGH} pairs it is lowered to their share of {ENOUGH}."
+    f"{ENOUGH} pairs it is lowered to their share of {ENOUGH}, and where the served adapter is trained further to "
+    f"{FURTHER:.0%}."
 )
 
 
@@ -31,9 +34,9 @@ class PairConfig(Validated):
         "initial", description="A fresh adapter on the initial model, or the adapter now served, trained further."
     )
 
-    def margin_of(self, pairs: int) -> float:
+    def margin_of(self, pairs: int, *, further: bool) -> float:
         """The margin at which a run on so many pairs ends: few are learnt by heart long before they are understood."""
-        return self.target_margin * min(1.0, pairs / ENOUGH)
+        return self.target_margin * min(1.0, pairs / ENOUGH) * (FURTHER if further else 1.0)
 
     @property
     @abstractmethod

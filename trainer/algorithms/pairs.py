@@ -205,7 +205,8 @@ def train(
         work=work,
         reporter=reporter,
     )
-    counts = run_trainer(trainer, reporter, work, target_margin=config.margin_of(len(pairs)), looks=looks)
+    target = config.margin_of(len(pairs), further=start.continues_adapter)
+    counts = run_trainer(trainer, reporter, work, target_margin=target, looks=looks)
     metrics = last_epoch(trainer.state.log_history) | counts
     return finish_policy(
         trained_model(trainer), metrics, trainer.state.global_step, start, config, work=work, output=output

@@ -269,17 +269,19 @@ def test_a_run_ends_after_the_epoch_whose_margin_exceeds_the_target(tiny_model_d
     assert result.steps % 3 == 0
     epochs = [recorder.steps[i : i + 3] for i in range(0, result.steps, 3)]
     means = [sum(entry["rewards/margins"] for entry in epoch) / 3 for epoch in epochs]
-    aim = DPOConfig(target_margin=0.3).margin_of(12)
+    aim = DPOConfig(target_margin=0.3).margin_of(12, further=False)
     assert means[-1] > aim
     assert all(mean <= aim for mean in means[:-1])
     assert any("above the target" in line for line in recorder.lines)
     assert result.metrics["rewards/margins"] == pytest.approx(means[-1])
 
 
-def test_few_pairs_end_at_a_lower_margin():
+def test_few_pairs_and_an_adapter_trained_further_end_at_a_lower_margin():
     config = DPOConfig(target_margin=4.0)
-    assert [config.margin_of(pairs) for pairs in (2, 10, 40, 500)] == pytest.approx([0.2, 1.0, 4.0, 4.0])
-    assert DPOConfig(target_margin=0.0).margin_of(2) == 0
+    fresh = [config.margin_of(pairs, further=False) for pairs in (5, 20, 25, 500)]
+    assert fresh == pytest.approx([0.8, 3.2, 4.0, 4.0])
+    assert config.margin_of(500, further=True) == pytest.approx(2.4)
+    assert DPOConfig(target_margin=0.0).margin_of(2, further=True) == 0
 
 
 def test_full_training_saves_a_whole_model(tiny_model_dir, tmp_path):
