@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 CELL_LENGTH = 100
+LISTED = 10_000  # characters of one text in a list; an imported one may have millions, and a page shows dozens
 
 
 def asset(name: str) -> str:
@@ -88,6 +89,16 @@ def long(text: str) -> bool:
     return len(text) > CELL_LENGTH or text.count("\n") > 3
 
 
+def cut(text: str) -> str:
+    """As much of a text as a list shows."""
+    return text[:LISTED]
+
+
+def left_out(text: str) -> str:
+    """How many characters `cut` leaves out; empty where none."""
+    return f"{len(text) - LISTED:,}" if len(text) > LISTED else ""
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(
@@ -98,5 +109,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.tests["long"] = long
-    environment.filters |= {"ago": ago, "duration": duration, "percent": percent, "number": number}
+    environment.filters |= {
+        "ago": ago,
+        "duration": duration,
+        "percent": percent,
+        "number": number,
+        "cut": cut,
+        "left_out": left_out,
+    }
     return environment

@@ -16,6 +16,7 @@ from app.ui.label_tab import LabelTab
 from app.ui.overview_tab import OverviewTab
 from app.ui.settings_tab import SettingsTab
 from app.ui.train_tab import TrainTab
+from app.ui.uploads import UploadsOnly
 from app.ui.win_rates_tab import WinRatesTab
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def mount_page(app: FastAPI, application: "Application") -> FastAPI:
 
 def build_blocks(application: "Application") -> gr.Blocks:
     """Every component and event of the page."""
-    with gr.Blocks(title="PrefLoop", analytics_enabled=False, fill_width=True) as blocks:
+    with UploadsOnly(title="PrefLoop", analytics_enabled=False, fill_width=True) as blocks:
         with gr.Row(elem_id="header"):
             gr.HTML(render("header.html", pages=PAGES, keys=KEYS), elem_id="top", apply_default_css=False)
             pill = gr.HTML(elem_id="pill", apply_default_css=False)

@@ -2,8 +2,8 @@
 
 Turns are stored without the white space around them. Their common history is the prompt; where the two diverge before
 the last turn, the rest of each is its completion. The format has no system role: an export puts a system message at
-the head of the first human turn. It has no escapes either: a marker within a text gets a space, `\\n\\n Human:`, so
-nobody's words are read as another's turn.
+the head of the first human turn. It has no escapes either: a marker within a text gets a space,
+`\\n\\n Human:`, so that nobody's words are read as another's turn.
 """
 
 import re
