@@ -82,7 +82,13 @@ def train(
     settings = _settings(data_dir=data_dir, model=model)
     database = open_database(settings)
     bind_model(database, initial_model=settings.initial_model, model_source=settings.model_source)
-    runs = Runs(database, data_dir=settings.data_dir, auto_train=settings.auto_train, starter=settings.serves_starter)
+    runs = Runs(
+        database,
+        data_dir=settings.data_dir,
+        auto_train=settings.auto_train,
+        starter=settings.serves_starter,
+        reward_models=settings.listed_reward_models,
+    )
     run = runs.start(algorithm=algorithm, config=_fields(set_ or []), by="prefloop train")
     launcher = Launcher(
         data_dir=settings.data_dir,

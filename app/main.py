@@ -115,6 +115,7 @@ def build_application(settings: Settings) -> Application:
         data_dir=settings.data_dir,
         auto_train=settings.auto_train,
         starter=settings.serves_starter,
+        reward_models=settings.listed_reward_models,
     )
     promotion = Promotion(
         database,

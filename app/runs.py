@@ -1,5 +1,6 @@
 """Training runs as a person meets them: start, stop, the schedule, progress with time left, outcome with reasons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,9 @@ from apscheduler.triggers.cron import CronTrigger
 from pydantic import BaseModel, Field, ValidationError
 from sqlmodel import Session
 
+from app.reward_models import check_reward_models
 from storage.canary import count_evaluation_choices
+from storage.checkpoints import list_checkpoints
 from storage.database import Database
 from storage.errors import Invalid
 from storage.evaluations import get_gate_decision
@@ -69,8 +72,17 @@ class RunView:
 class Runs:
     """The queue of one project, seen from the web app."""
 
-    def __init__(self, database: Database, *, data_dir: Path, auto_train: bool, starter: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        data_dir: Path,
+        auto_train: bool,
+        starter: bool,
+        reward_models: Sequence[str] = (),
+    ) -> None:
         self._database = database
+        self._reward_models = reward_models
         self._data_dir = data_dir
         self._auto_train = auto_train
         self._starter = starter
@@ -93,9 +105,15 @@ class Runs:
         if algorithm not in ALGORITHMS:
             raise Invalid(f"There is no algorithm {algorithm!r}.", hint=f"There are {', '.join(ALGORITHMS)}.")
         try:
-            return parse_config(algorithm, config).model_dump(mode="json")
+            values = parse_config(algorithm, config).model_dump(mode="json")
         except InvalidConfig as error:
             raise Invalid(f"This {algorithm} config cannot be used: {error}") from error
+        check_reward_models(values, listed=self._reward_models, own=self._checkpoint_ids)
+        return values
+
+    def _checkpoint_ids(self) -> Lines:
+        with self._database.read() as session:
+            return [checkpoint.id for checkpoint in list_checkpoints(session)]
 
     def cancel(self, run_id: str) -> TrainingRun:
         """Ask a run to save and stop; the scheduler's next tick tells its process."""

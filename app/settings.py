@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         description="functions that a run may name as rewards of its own, separated by commas: package.module:function "
         "(docs/rewards.md); their code is run",
     )
+    reward_models: str = Field(
+        "",
+        description="folders and hub ids of models that a run's rewards may name (classifiers, embedders, judges), "
+        "separated by commas; those of the project are known without it",
+    )
     comparisons_ahead: int = Field(
         4,
         ge=1,
@@ -128,6 +133,11 @@ class Settings(BaseSettings):
     def allowed_rewards(self) -> tuple[str, ...]:
         """The import paths of people's own rewards."""
         return tuple(path.strip() for path in self.reward_functions.split(",") if path.strip())
+
+    @property
+    def listed_reward_models(self) -> tuple[str, ...]:
+        """The models that rewards may name."""
+        return tuple(name.strip() for name in self.reward_models.split(",") if name.strip())
 
     @property
     def samples_of_a_prompt(self) -> int:

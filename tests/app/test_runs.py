@@ -7,6 +7,7 @@ from labelled import record_choices
 
 from app import runs as module
 from app.runs import Runs
+from storage.checkpoints import record_project
 from storage.database import Database
 from storage.errors import Conflict, Invalid
 from storage.settings import record_setting
@@ -138,3 +139,43 @@ def test_imported_choices_do_not_start_a_run(runs: Runs, database: Database) -> 
             preference.imported = True
             session.add(preference)
     assert runs.queue_due() is None
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        {"kind": "classifier", "model": "someone/model-with-code"},
+        {"kind": "classifier", "model": "/etc"},
+        {"kind": "similarity", "model": "../../elsewhere"},
+        {"kind": "reward_model", "checkpoint": "../../elsewhere"},
+        {"kind": "judge", "judge": "http://127.0.0.1/v1#m"},
+        {"kind": "judge", "rubric": "../../etc/passwd"},
+    ],
+)
+@pytest.mark.parametrize("field", ["rewards", "gold"])
+def test_a_model_or_a_rubric_that_nobody_listed_is_no_reward(
+    database: Database, tmp_path: Path, term: dict[str, str], field: str
+) -> None:
+    runs = Runs(database, data_dir=tmp_path, auto_train=True, starter=True, reward_models=("/models/listed",))
+    with pytest.raises(Invalid, match=r"is not known here|is no name"):
+        runs.start(algorithm="ppo", config={field: [term]})
+    with pytest.raises(Invalid, match=r"is not known here|is no name"):
+        runs.set_schedule({"algorithm": "ppo", "config": {field: [term]}})
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        {"kind": "classifier", "model": "/models/listed"},
+        {"kind": "similarity"},
+        {"kind": "judge", "judge": "starter", "rubric": "helpful"},
+        {"kind": "reward_model", "checkpoint": "initial"},
+    ],
+)
+def test_what_the_operator_listed_or_the_project_has_is_a_reward(
+    database: Database, tmp_path: Path, term: dict[str, str]
+) -> None:
+    with database.write() as session:
+        record_project(session, initial_model="m", name="m", digest="d")
+    runs = Runs(database, data_dir=tmp_path, auto_train=True, starter=True, reward_models=("/models/listed",))
+    assert runs.start(algorithm="ppo", config={"rewards": [term]}).config["rewards"][0]["kind"] == term["kind"]
