@@ -7,7 +7,6 @@ checkpoints stay loaded (least recently leased go first), so that a baseline can
 decoding (`app/serving/engine.py`), and the ledger (`app/promotion.py`), which hears of each step through `on_event`.
 """
 
-import gc
 import logging
 import threading
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from typing import Any, Literal, Self
 
 import torch
 
+from app.serving.memory import free_device_memory, give_back_main_memory
 from storage.errors import NotFound, PrefLoopError, Unavailable
 from trainer.decoding import DecodingBatch
 from trainer.policy import Policy
@@ -163,6 +163,7 @@ class Slot:
                 raise SwapFailed(reason, hint=f"{self._current or 'nothing'} is still served.") from error
             with lease:
                 self._publish(checkpoint_id, tell)
+            give_back_main_memory()
 
     def close(self) -> None:
         """Serve nothing any more, and free the models that are not leased (the others with their last lease)."""
@@ -293,13 +294,6 @@ def warm_up(policy: Policy) -> None:
     batch = DecodingBatch(policy, [prompt], sampling=WARM_UP, seeds=[0])
     while batch.live:
         batch.step()
-
-
-def free_device_memory() -> None:
-    """Give back what dropped models held, also those in reference cycles."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _quietly(tell: OnEvent, event: SwapEvent, detail: str) -> None:
