@@ -35,7 +35,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
         "img-src 'self' data: blob:",
-        # gradio compiles its own components' scripts with `new Function`; no text of a model or a person becomes code
+        # gradio compiles the js of events from text (docs/decisions/content-policy.md); no text of a model or a person is code
         "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
         "style-src 'self' 'unsafe-inline'",
         "font-src 'self' data:",
