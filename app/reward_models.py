@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from storage.errors import Invalid
-from trainer.evaluation.judges.rubric_shelf import NAME
+from trainer.evaluation.judges.rubric_text import NAME
 from trainer.rewards.terms import BUNDLED
 
 NAMED = {"similarity": "model", "classifier": "model", "reward_model": "checkpoint", "judge": "judge"}

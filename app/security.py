@@ -35,7 +35,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
         "img-src 'self' data: blob:",
-        # gradio compiles the js of events from text (docs/decisions/content-policy.md); no text of a model or a person is code
+        # gradio compiles the js of events from text (docs/decisions/content-policy.md); nobody's text is put into it
         "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
         "style-src 'self' 'unsafe-inline'",
         "font-src 'self' data:",
