@@ -19,9 +19,8 @@ ENOUGH = 25
 FURTHER = 0.6
 """What is left of it where an adapter is trained further: it has come part of the way, by other wishes, before."""
 TARGET = (
-    "Mean reward margin (chosen less rejected) of an epoch above which the run ends early; 0 is off. Under "
-    f"{ENOUGH} pairs it is lowered to their share of {ENOUGH}, and where the served adapter is trained further to "
-    f"{FURTHER:.0%}."
+    "Mean reward margin (chosen less rejected) of an epoch above which the run ends early, 0 being off; it is lowered "
+    f"under {ENOUGH} pairs, and to {FURTHER:.0%} where the served adapter is trained further."
 )
 
 
