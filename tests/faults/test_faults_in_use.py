@@ -28,7 +28,7 @@ from tiny_model import ASCII, make_tiny_model
 from storage.runs import queue_run
 from storage.tables import ACTIVE, FINAL
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SEED = 6
 SOAK_ROUNDS = 60
