@@ -60,7 +60,7 @@ test-fast: install-dev
 
 # faults in every method, which take too long for every change
 soak: install-dev
-	$(BIN)/pytest -m soak -q
+	$(BIN)/pytest -m soak -q -s
 
 # our training beside TRL's, on a machine with nothing else to do: some minutes; BENCH=--short for a quick look
 bench: install-dev
